@@ -1,0 +1,39 @@
+# env     make .venv with all that development needs
+# demo    the main job on a real image: in napari, or headless without a screen
+# test    lint, types, layers, manifest and all tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: env demo test lint bench docs system
+
+env: system $(STAMP)
+
+system:
+	@bash scripts/system-packages.sh
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+demo: env
+	$(BIN)/napari-fcn demo
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/npe2 validate src/napari_fcn/napari.yaml
+
+test: lint
+	$(BIN)/python -m pytest
+
+bench: env
+	$(BIN)/python -m benchmarks --short
+
+docs: env
+	$(BIN)/python scripts/screenshots.py docs/images

@@ -1,0 +1,1 @@
+"""Paint a few strokes and watch a fully convolutional network learn, live."""

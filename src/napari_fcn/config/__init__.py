@@ -1,0 +1,33 @@
+"""Frozen, versioned settings: they are saved with every model and project."""
+
+from napari_fcn.config.base import Frozen
+from napari_fcn.config.classes import (
+    BACKGROUND,
+    ClassInfo,
+    classes_from_values,
+    default_colour,
+)
+from napari_fcn.config.model import ModelConfig, NormalisationConfig, Task
+from napari_fcn.config.network import NetworkConfig
+from napari_fcn.config.training import (
+    AugmentationConfig,
+    DeviceName,
+    Precision,
+    TrainingConfig,
+)
+
+__all__ = [
+    "BACKGROUND",
+    "AugmentationConfig",
+    "ClassInfo",
+    "DeviceName",
+    "Frozen",
+    "ModelConfig",
+    "NetworkConfig",
+    "NormalisationConfig",
+    "Precision",
+    "Task",
+    "TrainingConfig",
+    "classes_from_values",
+    "default_colour",
+]

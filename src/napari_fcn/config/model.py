@@ -1,0 +1,73 @@
+"""The configuration saved in the header of every model file."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from napari_fcn.config.base import Frozen
+from napari_fcn.config.classes import ClassInfo
+from napari_fcn.config.network import NetworkConfig
+
+Task = Literal["segmentation", "instances", "density", "regression"]
+
+
+class NormalisationConfig(Frozen):
+    """How intensities are brought to a common range, per channel.
+
+    Every image is shifted and scaled by its own percentiles, measured once over
+    the whole image and never per tile, so that tiling stays exact.
+
+    Attributes
+    ----------
+    lower, upper : float
+        The percentiles that become 0 and 1.
+    """
+
+    lower: float = Field(default=1.0, ge=0, lt=100)
+    upper: float = Field(default=99.5, gt=0, le=100)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> NormalisationConfig:
+        if self.lower >= self.upper:
+            raise ValueError("the lower percentile must be below the upper one")
+        return self
+
+
+class ModelConfig(Frozen):
+    """Everything but the weights that a prediction needs.
+
+    Attributes
+    ----------
+    format : int
+        Version of this format.
+    task : str
+        What the output means.
+    network : NetworkConfig
+        What the network is built from.
+    normalisation : NormalisationConfig
+        What happens to an image before it enters the network.
+    classes : tuple of ClassInfo
+        One per output channel, in order; empty for other tasks.
+    training : dict
+        How it came about (steps, seconds, score); free of absolute paths.
+    """
+
+    format: Literal[1] = 1
+    task: Task = "segmentation"
+    network: NetworkConfig = NetworkConfig()
+    normalisation: NormalisationConfig = NormalisationConfig()
+    classes: tuple[ClassInfo, ...] = ()
+    training: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _a_channel_per_class(self) -> ModelConfig:
+        if self.task == "segmentation" and (
+            len(self.classes) != self.network.out_channels
+        ):
+            raise ValueError(
+                f"{len(self.classes)} classes do not fit "
+                f"{self.network.out_channels} output channels"
+            )
+        return self

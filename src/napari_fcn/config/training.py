@@ -1,0 +1,83 @@
+"""The settings of a training run; the window's form is built from these fields."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from napari_fcn.config.base import Frozen
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class AugmentationConfig(Frozen):
+    """How crops are varied while training. Zero switches an ingredient off.
+
+    Attributes
+    ----------
+    flip : bool
+        Mirror along each in-plane axis with probability one half.
+    rotate : bool
+        Rotate in the plane by any angle.
+    scale : float
+        Zoom by a factor between 1 / (1 + scale) and 1 + scale.
+    elastic : float
+        Standard deviation in pixels of the smooth random displacement.
+    brightness, contrast : float
+        Largest shift and log-factor of the normalised intensities.
+    noise : float
+        Largest standard deviation of added Gaussian noise.
+    blur : float
+        Largest standard deviation in pixels of a Gaussian blur.
+    """
+
+    flip: bool = True
+    rotate: bool = True
+    scale: float = Field(default=0.25, ge=0, le=1)
+    elastic: float = Field(default=2.0, ge=0, le=20)
+    brightness: float = Field(default=0.2, ge=0, le=2)
+    contrast: float = Field(default=0.3, ge=0, le=2)
+    noise: float = Field(default=0.1, ge=0, le=2)
+    blur: float = Field(default=1.0, ge=0, le=5)
+
+
+class TrainingConfig(Frozen):
+    """How a network is trained.
+
+    Attributes
+    ----------
+    loss : str
+        Name in the registry of losses.
+    crop : int
+        Edge of the training crops in pixels; None chooses by dimension.
+    batch : int
+        Crops per step; None chooses by dimension.
+    learning_rate : float
+        Peak learning rate of AdamW.
+    weight_decay : float
+        Decoupled weight decay of AdamW (Loshchilov & Hutter 2019).
+    held_out : float
+        Share of each class's strokes that only score the network.
+    score_every : float
+        Seconds between two scores on held-out strokes.
+    precision : str
+        ``auto`` takes bfloat16 where the hardware computes with it.
+    device : str
+        ``auto`` takes the GPU when there is one.
+    seed : int
+        Seed of weights, sampling and augmentation.
+    """
+
+    loss: str = "ce+jaccard"
+    crop: int | None = Field(default=None, ge=8, le=4096)
+    batch: int | None = Field(default=None, ge=1, le=1024)
+    learning_rate: float = Field(default=5e-3, gt=0, le=1)
+    weight_decay: float = Field(default=1e-4, ge=0, le=1)
+    held_out: float = Field(default=0.15, ge=0, le=0.5)
+    score_every: float = Field(default=3.0, gt=0)
+    precision: Precision = "auto"
+    device: DeviceName = "auto"
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    augmentation: AugmentationConfig = AugmentationConfig()

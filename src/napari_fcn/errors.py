@@ -1,0 +1,7 @@
+"""Errors that reach the user as one plain sentence with what to do."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user can mend; the message says what and how."""

@@ -1,0 +1,78 @@
+"""Building blocks that are written once for 2D and 3D."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONV: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
+UP_CONV: dict[int, type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]] = {
+    2: nn.ConvTranspose2d,
+    3: nn.ConvTranspose3d,
+}
+NORM: dict[int, type[nn.BatchNorm2d] | type[nn.BatchNorm3d]] = {
+    2: nn.BatchNorm2d,
+    3: nn.BatchNorm3d,
+}
+POOL: dict[int, type[nn.MaxPool2d] | type[nn.MaxPool3d]] = {
+    2: nn.MaxPool2d,
+    3: nn.MaxPool3d,
+}
+
+
+class ConvBlock(nn.Sequential):
+    """Two padded convolutions, each with batch norm (on request) and ReLU.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels before and after.
+    kernel : sequence of int
+        Odd kernel size per spatial axis; its length gives the dimension.
+    batch_norm : bool
+        Whether batch normalisation (Ioffe & Szegedy 2015) follows each convolution.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: Sequence[int],
+        *,
+        batch_norm: bool,
+    ) -> None:
+        ndim = len(kernel)
+        padding = tuple(k // 2 for k in kernel)
+        layers: list[nn.Module] = []
+        for channels in (in_channels, out_channels):
+            layers.append(
+                CONV[ndim](
+                    channels,
+                    out_channels,
+                    tuple(kernel),  # type: ignore[arg-type]
+                    padding=padding,  # type: ignore[arg-type]
+                    bias=not batch_norm,
+                )
+            )
+            if batch_norm:
+                layers.append(NORM[ndim](out_channels))
+            layers.append(nn.ReLU(inplace=True))
+        super().__init__(*layers)
+
+
+class CoverageChannel(nn.Module):
+    """Append a channel of ones, so that zero padding is told from dark image.
+
+    A padded convolution sees zeros beyond the border. After normalisation zero is
+    also a common intensity; with a channel that is one inside the image and, through
+    the padding, zero outside, the network can tell the two apart.
+    """
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Map (N, C, ...) to (N, C + 1, ...)."""
+        return torch.cat([image, torch.ones_like(image[:, :1])], dim=1)
