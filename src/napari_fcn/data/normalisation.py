@@ -1,0 +1,169 @@
+"""Bring the intensities of an image to a common range, once for the whole image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_fcn.config import NormalisationConfig
+    from napari_fcn.data.source import ImageSource
+
+LIMIT = 10.0  # hot pixels must not dominate what the network sees
+_MAX_PLANES = 64
+_BLOCK = 512  # edge of the blocks read from planes too large to read whole
+_BLOCKS_PER_AXIS = 3
+_WHOLE_PLANE = 2048 * 2048
+_MIN_VALUES = 10_000  # per channel, however many channels there are
+
+
+@dataclass(frozen=True, eq=False)
+class Normalisation:
+    """Shift and factor per channel.
+
+    Attributes
+    ----------
+    offset, gain : ndarray of float32, shape (C,)
+        ``(x - offset) * gain`` is what the network sees.
+    """
+
+    offset: NDArray[np.float32]
+    gain: NDArray[np.float32]
+
+    def apply(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Normalise a region; the same for a pixel whatever region it is in.
+
+        Parameters
+        ----------
+        x : ndarray of float32, shape (C, ...)
+
+        Returns
+        -------
+        ndarray of float32, shape (C, ...)
+            Between -10 and 10; NaN and infinities become 0.
+        """
+        per_channel = (-1,) + (1,) * (x.ndim - 1)
+        finite = np.isfinite(x)
+        # float64 would not change a pixel's value but double the memory
+        with np.errstate(over="ignore", invalid="ignore"):
+            y = (x - self.offset.reshape(per_channel)) * self.gain.reshape(per_channel)
+        np.clip(y, -LIMIT, LIMIT, out=y)
+        y[~finite] = 0
+        return y.astype(np.float32, copy=False)
+
+
+def measure(
+    source: ImageSource, config: NormalisationConfig, *, max_values: int = 2_000_000
+) -> Normalisation:
+    """Measure the percentiles of a whole image from a bounded part of it.
+
+    Planes are spread evenly over samples and depth; of planes too large to be read
+    whole, a grid of blocks. The choice depends on the shape alone, so that an image
+    gives the same answer wherever it is stored.
+
+    Parameters
+    ----------
+    source : ImageSource
+        The image, of any size.
+    config : NormalisationConfig
+        Which percentiles become 0 and 1.
+    max_values : int
+        About how many values per channel are looked at; fewer with many channels.
+
+    Returns
+    -------
+    Normalisation
+        Gain 1 for a constant channel; offset 0 and gain 1 for one without any
+        finite value.
+
+    Raises
+    ------
+    UserError
+        When the image cannot be read.
+    """
+    budget = max(_MIN_VALUES, max_values // source.n_channels)
+    blocks = list(_blocks(source))
+    kept = [
+        _thin(source.read(sample, region), budget // len(blocks))
+        for sample, region in blocks
+    ]
+    values = np.concatenate(kept, axis=1)
+    measured = [_offset_and_gain(channel, config) for channel in values]
+    offset, gain = np.asarray(measured, dtype=np.float32).T
+    return Normalisation(np.ascontiguousarray(offset), np.ascontiguousarray(gain))
+
+
+def _blocks(
+    source: ImageSource,
+) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
+    """Choose what to read, as (sample, region)."""
+    shape = source.spatial_shape
+    depth, plane = shape[:-2], shape[-2:]
+    leading = (*source.sample_shape, *depth)
+    n_samples = len(source.sample_shape)
+    for flat in _spread(int(np.prod(leading, dtype=object)), _MAX_PLANES):
+        where = _unravel(flat, leading)
+        slices = tuple(slice(z, z + 1) for z in where[n_samples:])
+        for part in _parts(plane):
+            yield where[:n_samples], (*slices, *part)
+
+
+def _parts(plane: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """Return the whole plane, or a grid of blocks when it is large."""
+    if plane[0] * plane[1] <= _WHOLE_PLANE:
+        return iter([tuple(slice(0, n) for n in plane)])
+    # A narrow plane still has to stay bounded along its long side.
+    edges = [_spread(max(1, n - _BLOCK + 1), _BLOCKS_PER_AXIS) for n in plane]
+    return (
+        tuple(slice(s, min(s + _BLOCK, n)) for s, n in zip(start, plane, strict=True))
+        for start in product(*edges)
+    )
+
+
+def _spread(n: int, most: int) -> list[int]:
+    """Return at most ``most`` of ``range(n)``, evenly spread, ends included."""
+    if n <= most:
+        return list(range(n))
+    return [i * (n - 1) // (most - 1) for i in range(most)]
+
+
+def _unravel(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Like numpy's unravel_index, for any size."""
+    index = []
+    for n in reversed(shape):
+        flat, i = divmod(flat, n)
+        index.append(i)
+    return tuple(reversed(index))
+
+
+def _thin(block: NDArray[np.float32], keep: int) -> NDArray[np.float32]:
+    """Return about ``keep`` values per channel, shape (C, n), as a copy."""
+    flat = block.reshape(block.shape[0], -1)
+    step = max(1, -(-flat.shape[1] // max(1, keep)))
+    # A step that shares a factor with the row length would see few columns only.
+    while step > 1 and np.gcd(step, block.shape[-1]) > 1:
+        step += 1
+    return flat[:, ::step].copy()
+
+
+def _offset_and_gain(
+    values: NDArray[np.float32], config: NormalisationConfig
+) -> tuple[float, float]:
+    finite = values[np.isfinite(values)].astype(np.float64)
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = np.percentile(finite, [config.lower, config.upper])
+    if high <= low:  # a dark image with a few bright spots
+        low, high = finite.min(), finite.max()
+    # Differences below float32's resolution are noise of the number format.
+    resolution = np.finfo(np.float32).eps * max(abs(low), abs(high))
+    if high - low <= max(resolution, np.finfo(np.float32).tiny):
+        return float(low), 1.0
+    return float(low), float(1 / (high - low))

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_fcn.config import NormalisationConfig
+from napari_fcn.data.axes import Axes
+from napari_fcn.data.normalisation import Normalisation, measure
+from napari_fcn.data.source import ImageSource
+
+CONFIG = NormalisationConfig(lower=1, upper=99)
+
+
+def measured(data, names="YX", ndim=2, **kwargs):
+    return measure(ImageSource(data, Axes.of(names), ndim), CONFIG, **kwargs)
+
+
+def test_percentiles_become_zero_and_one():
+    data = np.random.default_rng(0).normal(500, 50, (100, 90)).astype(np.float32)
+    norm = measured(data)
+    low, high = np.percentile(norm.apply(data[None]), [1, 99])
+    assert low == pytest.approx(0, abs=1e-4)
+    assert high == pytest.approx(1, abs=1e-4)
+
+
+def test_every_channel_has_its_own():
+    data = np.random.default_rng(0).random((2, 64, 64)) * [[[1]], [[1000]]]
+    norm = measured(data, "CYX")
+    assert norm.offset.shape == norm.gain.shape == (2,)
+    assert norm.offset.dtype == norm.gain.dtype == np.float32
+    assert norm.gain[0] == pytest.approx(1000 * norm.gain[1], rel=0.05)
+
+
+def test_nan_and_infinities_do_not_count():
+    rng = np.random.default_rng(0)
+    data = rng.random((64, 64)).astype(np.float32)
+    clean = measured(data)
+    spoilt = data.copy()
+    spoilt[::7, ::5] = np.nan
+    spoilt[::9, ::4] = np.inf
+    norm = measured(spoilt)
+    assert norm.gain == pytest.approx(clean.gain, rel=0.05)
+    result = norm.apply(spoilt[None])
+    assert np.isfinite(result).all()
+    assert (result[0][~np.isfinite(spoilt)] == 0).all()
+
+
+@pytest.mark.parametrize("value", [0, 7, -3.5, 3e38, 1e-42])
+def test_constant(value):
+    data = np.full((8, 8), value, np.float32)
+    norm = measured(data)
+    assert norm.gain == 1
+    assert (norm.apply(data[None]) == 0).all()
+
+
+def test_nothing_finite():
+    norm = measured(np.full((8, 8), np.nan))
+    assert norm.offset == 0
+    assert norm.gain == 1
+
+
+def test_few_bright_spots_in_the_dark():
+    data = np.zeros((100, 100), np.uint16)
+    data[50, 50] = 1000
+    assert measured(data).gain == pytest.approx(1e-3)
+
+
+def test_outliers_are_clipped():
+    norm = Normalisation(np.zeros(1, np.float32), np.ones(1, np.float32))
+    result = norm.apply(np.array([[1e30, -1e30, 3e38, 2]], np.float32))
+    np.testing.assert_array_equal(result, [[10, -10, 10, 2]])
+
+
+def test_a_pixel_does_not_depend_on_its_tile():
+    data = np.random.default_rng(0).random((1, 50, 50)).astype(np.float32)
+    norm = measured(data[0])
+    whole = norm.apply(data)
+    np.testing.assert_array_equal(norm.apply(data[:, 3:9, 4:11]), whole[:, 3:9, 4:11])
+
+
+def test_the_input_stays_as_it_is():
+    data = np.random.default_rng(0).random((1, 5, 5)).astype(np.float32)
+    before = data.copy()
+    measured(data[0]).apply(data)
+    np.testing.assert_array_equal(data, before)
+
+
+def test_a_subsample_is_close_and_repeatable():
+    rng = np.random.default_rng(0)
+    data = rng.gamma(2, 100, (40, 256, 256)).astype(np.uint16)
+    full = measured(data, "ZYX", max_values=10**9)
+    few = measured(data, "ZYX", max_values=100_000)
+    assert few.gain == pytest.approx(full.gain, rel=0.05)
+    assert few.gain == measured(data, "ZYX", max_values=100_000).gain
+
+
+def test_the_subsample_sees_every_column():
+    # stripes with the period of a naive stride must not be missed
+    data = np.zeros((1024, 1024), np.float32)
+    data[:, 1::2] = 1
+    assert measured(data, max_values=262_144).gain == 1
+    assert measured(data, max_values=262_144).offset == 0
+
+
+class Huge:
+    """A lazy image far larger than memory that counts what is read."""
+
+    def __init__(self, shape):
+        self.shape = shape
+        self.dtype = np.dtype(np.uint8)
+        self.read = 0
+
+    def __getitem__(self, key):
+        sizes = [s.stop - s.start for s in key if isinstance(s, slice)]
+        self.read += int(np.prod(sizes))
+        return np.random.default_rng(0).integers(0, 255, sizes, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("shape", "names", "ndim"),
+    [
+        ((10**5, 10**5, 10**5), "ZYX", 3),
+        ((10**5, 10**5, 10**5), "ZYX", 2),
+        ((10**9, 100), "YX", 2),
+        ((10**12, 64, 64), "TYX", 2),
+    ],
+)
+def test_huge_images_are_read_in_part_only(shape, names, ndim):
+    data = Huge(shape)
+    norm = measured(data, names, ndim)
+    assert np.isfinite(norm.gain).all()
+    assert data.read < 64 * 9 * 512 * 512 + 1
