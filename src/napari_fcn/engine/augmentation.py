@@ -26,7 +26,7 @@ BLUR_PROBABILITY = 0.3
 NOISE_PROBABILITY = 0.5
 MIN_SPACING = 16.0
 """Smallest distance in pixels between the nodes of the elastic displacement."""
-SPACING_PER_PIXEL = 8.0
+SPACING_PER_PIXEL = 10.0
 """Distance between nodes per pixel of displacement: steeper maps would fold over."""
 CUBIC_SHRINKAGE = 6 / 7
 """Standard deviation of noise after cubic interpolation, in 2D, relative to its nodes:
