@@ -93,7 +93,7 @@ def cross_entropy(
     if pixel_weights is not None:
         _check_same_shape("pixel weights", pixel_weights, target)
         weights = weights * pixel_weights[target != IGNORE].to(scores)
-    losses = F.cross_entropy(scores, truth, reduction="none")
+    losses = _surprise(scores, truth)
     return (weights * losses).sum() / _not_zero(weights.sum())
 
 
@@ -122,7 +122,7 @@ def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
         If the shapes do not match.
     """
     scores, truth = _annotated(logits, target)
-    losses = F.cross_entropy(scores, truth, reduction="none")
+    losses = _surprise(scores, truth)
     # 1 - p without cancellation; the floor keeps the slope finite for gamma < 1
     missing = (-torch.expm1(-losses)).clamp(min=1e-12)
     return (missing**gamma * losses).sum() / max(len(truth), 1)
@@ -154,9 +154,9 @@ def soft_dice(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
         If the shapes do not match.
     """
     p, y = _probabilities(*_annotated(logits, target))
-    overlap = (p * y).sum(0)
-    dice = (2 * overlap + smooth) / (p.sum(0) + y.sum(0) + smooth)
-    return _mean_over_present(1 - dice, y)
+    overlap, sizes = (p * y).sum(1), y.sum(1)
+    dice = (2 * overlap + smooth) / (p.sum(1) + sizes + smooth)
+    return _mean_over_present(1 - dice, sizes)
 
 
 def power_jaccard(
@@ -189,10 +189,10 @@ def power_jaccard(
         If the shapes do not match.
     """
     p, y = _probabilities(*_annotated(logits, target))
-    overlap = (p * y).sum(0)
+    overlap, sizes = (p * y).sum(1), y.sum(1)
     # y is 0 or 1, so y^a is y
-    union = (p**power).sum(0) + y.sum(0) - overlap
-    return _mean_over_present(1 - (overlap + smooth) / (union + smooth), y)
+    union = (p**power).sum(1) + sizes - overlap
+    return _mean_over_present(1 - (overlap + smooth) / (union + smooth), sizes)
 
 
 def soft_jaccard(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
@@ -299,21 +299,29 @@ def _check_same_shape(what: str, given: Tensor, target: Tensor) -> None:
 
 
 def _annotated(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits (P, K) in at least float32 and classes (P,) of the annotated pixels."""
+    """Logits (K, P) in at least float32 and classes (P,) of the annotated pixels."""
     _check_same_shape("logits without classes", logits[:, 0], target)
-    mask = target != IGNORE
-    scores = logits.movedim(1, -1)[mask]
-    return scores.to(torch.promote_types(scores.dtype, torch.float32)), target[mask]
+    flat = target.flatten()
+    chosen = (flat != IGNORE).nonzero().squeeze(1)
+    scores = logits.movedim(1, 0).flatten(1).index_select(1, chosen)
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    return scores, flat[chosen]
+
+
+def _surprise(scores: Tensor, truth: Tensor) -> Tensor:
+    """-log p(true class) of each pixel, (P,)."""
+    return F.cross_entropy(scores[None], truth[None], reduction="none")[0]
 
 
 def _probabilities(scores: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Softmax (P, K) and the one-hot truth (P, K)."""
-    return scores.softmax(1), F.one_hot(truth, scores.shape[1]).to(scores)
+    """Softmax (K, P) and the one-hot truth, bool (K, P)."""
+    classes = torch.arange(len(scores), device=truth.device)
+    return scores.softmax(0), classes[:, None] == truth
 
 
-def _mean_over_present(losses: Tensor, one_hot: Tensor) -> Tensor:
-    """Mean of (K,) over the classes that `one_hot` (P, K) contains; 0 if none."""
-    present = one_hot.any(0).to(losses)
+def _mean_over_present(losses: Tensor, sizes: Tensor) -> Tensor:
+    """Mean of (K,) over the classes with annotated pixels; 0 if there are none."""
+    present = (sizes > 0).to(losses)
     return (losses * present).sum() / present.sum().clamp(min=1)
 
 
