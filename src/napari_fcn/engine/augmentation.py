@@ -183,11 +183,12 @@ class Augmenter:
             mirrored = self._chance(0.5, n).to(self.device)
         if not (config.flip or config.rotate or config.scale or config.elastic):
             return Geometry(None, mirrored)
-        theta = self._affine(n, size).to(self.device)
-        grid = F.affine_grid(theta, [n, 1, *size], align_corners=False)
+        x, y = (_centres(edge, self.device) for edge in reversed(size))
+        by_x, by_y = self._linear(n, size).to(self.device)[..., None, None].unbind(2)
+        grid = by_x * x + by_y * y.unsqueeze(1)
         if config.elastic:
             grid = grid + self._displacement(n, size)
-        return Geometry(grid, mirrored)
+        return Geometry(grid.permute(0, 2, 3, 1), mirrored)
 
     def vary_intensity(self, image: Tensor) -> Tensor:
         """Vary contrast (about the mean of each channel), brightness, blur, noise.
@@ -216,8 +217,8 @@ class Augmenter:
             image = self._add_noise(image)
         return image
 
-    def _affine(self, n: int, size: tuple[int, int]) -> Tensor:
-        """Inverse maps (N, 2, 3) in the normalised coordinates (x, y) of torch."""
+    def _linear(self, n: int, size: tuple[int, int]) -> Tensor:
+        """Inverse maps (N, 2, 2) in the normalised coordinates (x, y) of torch."""
         config = self.config
         half_turn = math.pi if config.rotate else 0.0
         angle = self._uniform(-half_turn, half_turn, n)
@@ -230,10 +231,10 @@ class Augmenter:
             matrix = matrix * signs.view(n, 1, 2)
         # a rotation of pixels is a shear of normalised coordinates unless square
         edges = torch.tensor([size[1], size[0]], dtype=torch.float32)
-        return F.pad(matrix * edges / edges.unsqueeze(1), (0, 1))
+        return matrix * edges / edges.unsqueeze(1)
 
     def _displacement(self, n: int, size: tuple[int, int]) -> Tensor:
-        """Smooth noise (N, Y, X, 2) in normalised coordinates.
+        """Smooth noise (N, 2, Y, X) in the normalised coordinates (x, y) of torch.
 
         Random shifts on a coarse grid, interpolated cubically, as for the U-Net
         (Ronneberger et al. 2015, section 3.1).
@@ -245,8 +246,7 @@ class Augmenter:
         edges = torch.tensor([size[1], size[0]], dtype=torch.float32)
         unit = 2 * sigma / CUBIC_SHRINKAGE / edges
         coarse = (coarse * unit.view(1, 2, 1, 1)).to(self.device)
-        fine = F.interpolate(coarse, size, mode="bicubic", align_corners=True)
-        return fine.permute(0, 2, 3, 1)
+        return F.interpolate(coarse, size, mode="bicubic", align_corners=True)
 
     def _blur(self, image: Tensor) -> Tensor:
         """Gaussian blur in the plane of some of the samples."""
@@ -306,6 +306,11 @@ def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
     out = F.conv2d(out, kernel[:, None, :, None], groups=n * channels)
     out = F.conv2d(out, kernel[:, None, None, :], groups=n * channels)
     return out.view(image.shape)
+
+
+def _centres(edge: int, device: torch.device) -> Tensor:
+    """Centres of pixels from -1 to 1, as without `align_corners`, (edge,)."""
+    return (2 * torch.arange(edge, device=device) + 1) / edge - 1
 
 
 def _fold(values: Tensor) -> Tensor:

@@ -132,7 +132,7 @@ def soft_dice(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
     """One minus the soft Dice coefficient, averaged over the classes present.
 
     Per class, pooled over the batch: (2 Σpy + s) / (Σp + Σy + s), after Milletari et
-    al. 2016 ("V-Net", section 3), with the plain sums of Sudre et al. 2017 below.
+    al. 2016 ("V-Net", section 3), whose denominator has squares instead of plain sums.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def soft_jaccard(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
     """One minus the soft Jaccard index: `power_jaccard` with exponent 1.
 
     Rahman & Wang 2016, "Optimizing intersection-over-union in deep neural networks
-    for image segmentation", eq. 3 to 5.
+    for image segmentation".
 
     Parameters
     ----------

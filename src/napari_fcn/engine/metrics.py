@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass
+@dataclass(eq=False)
 class Confusion:
     """Counts of pixels by true class (rows) and predicted class (columns).
 
