@@ -1,0 +1,1 @@
+"""Images, labels and crops; knows no network and no window."""

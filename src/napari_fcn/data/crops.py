@@ -1,0 +1,189 @@
+"""Training crops drawn around painted pixels, balanced over the classes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_fcn.data.annotations import Annotations, SampleKey
+    from napari_fcn.data.normalisation import Normalisation
+    from napari_fcn.data.source import ImageSource
+
+_BLOCK = {2: (256, 256), 3: (16, 128, 128)}
+_CACHE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Crops:
+    """A batch of crops.
+
+    Attributes
+    ----------
+    image : (N, C, ...) float32
+        Normalised intensities.
+    target : (N, ...) int64
+        Class indices, -1 where not annotated.
+    """
+
+    image: NDArray[np.float32]
+    target: NDArray[np.int64]
+
+
+class BlockCache:
+    """Normalised blocks of images, the most recently used kept in memory.
+
+    Parameters
+    ----------
+    images : sequence of ImageSource
+        Where blocks are read from.
+    normalisations : sequence of Normalisation
+        One per image.
+    most : int
+        Bytes to keep at the most.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[ImageSource],
+        normalisations: Sequence[Normalisation],
+        most: int = _CACHE_BYTES,
+    ) -> None:
+        self._images = images
+        self._normalisations = normalisations
+        self._most = most
+        self._bytes = 0
+        self._blocks: OrderedDict[tuple[object, ...], NDArray[np.float32]] = (
+            OrderedDict()
+        )
+
+    def read(self, key: SampleKey, region: tuple[slice, ...]) -> NDArray[np.float32]:
+        """Return a normalised region (C, ...) of a sample."""
+        number, _ = key
+        image = self._images[number]
+        edges = _BLOCK[len(region)]
+        shape = [s.stop - s.start for s in region]
+        result = np.empty((image.n_channels, *shape), np.float32)
+        ranges = [
+            range(s.start // e, -(-s.stop // e))
+            for s, e in zip(region, edges, strict=True)
+        ]
+        for index in np.ndindex(*(len(r) for r in ranges)):
+            position = tuple(r[i] for r, i in zip(ranges, index, strict=True))
+            block, box = self._block(key, position, edges)
+            source, target = [slice(None)], [slice(None)]
+            for want, have in zip(region, box, strict=True):
+                low, high = max(want.start, have.start), min(want.stop, have.stop)
+                source.append(slice(low - have.start, high - have.start))
+                target.append(slice(low - want.start, high - want.start))
+            result[tuple(target)] = block[tuple(source)]
+        return result
+
+    def _block(
+        self, key: SampleKey, position: tuple[int, ...], edges: tuple[int, ...]
+    ) -> tuple[NDArray[np.float32], tuple[slice, ...]]:
+        number, sample = key
+        image = self._images[number]
+        box = tuple(
+            slice(p * e, min((p + 1) * e, s))
+            for p, e, s in zip(position, edges, image.spatial_shape, strict=True)
+        )
+        name = (*key, *position)
+        if name in self._blocks:
+            self._blocks.move_to_end(name)
+            return self._blocks[name], box
+        block = self._normalisations[number].apply(image.read(sample, box))
+        self._blocks[name] = block
+        self._bytes += block.nbytes
+        while self._bytes > self._most and len(self._blocks) > 1:
+            self._bytes -= self._blocks.popitem(last=False)[1].nbytes
+        return block, box
+
+
+class CropSampler:
+    """Draws crops so that every class, however rarely painted, is seen equally often.
+
+    Parameters
+    ----------
+    annotations : Annotations
+        Where what is painted.
+    cache : BlockCache
+        The images.
+    seed : int
+        Of the sequence of crops.
+    """
+
+    def __init__(self, annotations: Annotations, cache: BlockCache, seed: int) -> None:
+        self._annotations = annotations
+        self._cache = cache
+        self._random = np.random.default_rng(seed)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over what was painted or erased meanwhile."""
+        places = self._annotations.by_class(held=False)
+        self._places = [found for found in places if found]
+
+    def draw(self, batch: int, crop: Sequence[int]) -> Crops:
+        """Draw crops around painted pixels.
+
+        Parameters
+        ----------
+        batch : int
+            Number of crops.
+        crop : sequence of int
+            Edge per spatial axis; where the image is smaller it is extended by
+            reflection, and the target by "not annotated".
+        """
+        drawn = [self._draw_one(number, crop) for number in range(batch)]
+        return Crops(
+            np.stack([image for image, _ in drawn]),
+            np.stack([target for _, target in drawn]),
+        )
+
+    def _draw_one(
+        self, number: int, crop: Sequence[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        # Classes take turns; within a class, samples by the root of their pixels, so
+        # that a slice with few strokes is not forgotten.
+        turn = (number + int(self._random.integers(len(self._places)))) % len(
+            self._places
+        )
+        places = self._places[turn]
+        weights = np.sqrt([len(c) for _, c in places])
+        chosen = self._random.choice(len(places), p=weights / weights.sum())
+        key, coordinates = places[chosen]
+        centre = coordinates[self._random.integers(len(coordinates))]
+        jitter = [int(self._random.integers(-(c // 3), c // 3 + 1)) for c in crop]
+        return self.read(key, centre + np.array(jitter), crop, held=False)
+
+    def read(
+        self,
+        key: SampleKey,
+        centre: Sequence[int] | NDArray[np.int64],
+        crop: Sequence[int],
+        *,
+        held: bool,
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Read the crop nearest to `centre` that lies inside the image."""
+        number, sample = key
+        shape = self._annotations.images[number].image.spatial_shape
+        region, pad = [], []
+        for middle, edge, size in zip(centre, crop, shape, strict=True):
+            start = int(np.clip(int(middle) - edge // 2, 0, max(0, size - edge)))
+            region.append(slice(start, min(start + edge, size)))
+            pad.append((0, max(0, edge - size)))
+        box = tuple(region)
+        image = self._cache.read(key, box)
+        target = self._annotations.target(number, sample, box, held)
+        if any(p for _, p in pad):
+            image = np.pad(image, [(0, 0), *pad], mode="reflect")
+            target = np.pad(target, pad, constant_values=-1)
+        return image, target

@@ -1,0 +1,1 @@
+"""Training, prediction and what they tell; knows no window."""

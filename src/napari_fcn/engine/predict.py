@@ -1,0 +1,428 @@
+"""Prediction of images of any size with bounded memory, progress and cancel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from napari_fcn.data.axes import Axes
+from napari_fcn.data.normalisation import Normalisation, measure
+from napari_fcn.data.source import ImageSource
+from napari_fcn.engine.device import (
+    Compute,
+    choose_compute,
+    free_cache,
+    is_out_of_memory,
+    memory_format,
+)
+from napari_fcn.engine.tiling import Tile, pad_to_stride, plan_tiles
+from napari_fcn.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from napari_fcn.config import ClassInfo, DeviceName, NetworkConfig
+    from napari_fcn.engine.model import Model
+
+Output = Literal["labels", "probabilities"]
+
+DEFAULT_TILE = {2: 512, 3: 64}
+_SMALLEST_TILE = 16
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a prediction is.
+
+    Attributes
+    ----------
+    done, total : int
+        Tiles.
+    message : str
+        Something the user should know, such as smaller tiles; else empty.
+    """
+
+    done: int
+    total: int
+    message: str = ""
+
+
+class Cancelled(Exception):
+    """The user asked to stop."""
+
+
+def check_channels(model: Model, source: ImageSource) -> None:
+    """Raise `UserError` if the model was trained for other channels."""
+    wanted = model.config.network.in_channels
+    if source.n_channels != wanted:
+        raise UserError(
+            f"{source.name} has {source.n_channels} channel(s) but the model was "
+            f"trained on {wanted}; choose an image with {wanted} channel(s)."
+        )
+
+
+def run_network(
+    network: nn.Module, image: NDArray[np.float32], compute: Compute
+) -> torch.Tensor:
+    """Return logits (K, ...) in float32 on the CPU for an image (C, ...)."""
+    batch = torch.from_numpy(np.ascontiguousarray(image))[None].to(compute.device)
+    batch = batch.contiguous(memory_format=memory_format(image.ndim - 1))
+    with torch.inference_mode(), compute.autocast():
+        logits: torch.Tensor = network(batch)
+    return logits[0].float().cpu()
+
+
+def labels_from_logits(
+    logits: torch.Tensor, classes: tuple[ClassInfo, ...]
+) -> NDArray[np.integer[Any]]:
+    """Return the painted number of the likeliest class, 0 for background."""
+    return output_values(classes)[logits.argmax(0).numpy()]
+
+
+def output_values(classes: tuple[ClassInfo, ...]) -> NDArray[np.integer[Any]]:
+    """Return the number in predicted labels for each output channel."""
+    values = np.array([c.output for c in classes], dtype=np.int64)
+    dtype = np.uint8 if values.max(initial=0) < 256 else np.uint16
+    return values.astype(dtype if values.max(initial=0) < 65536 else np.uint32)
+
+
+def predict_tiles(
+    model: Model,
+    source: ImageSource,
+    *,
+    sample: tuple[int, ...] = (),
+    normalisation: Normalisation,
+    compute: Compute,
+    tile: int | None = None,
+    on_message: Callable[[str], None] | None = None,
+) -> Iterator[tuple[tuple[slice, ...], torch.Tensor, float]]:
+    """Predict one sample tile by tile.
+
+    When memory runs out, what is left is done with tiles of half the edge; when they
+    cannot be smaller, on the CPU.
+
+    Yields
+    ------
+    core : tuple of slice
+        Where the tile belongs in the sample.
+    logits : torch.Tensor
+        (K, ...) float32.
+    share : float
+        How much of the sample the tile is, by volume.
+    """
+    field = model.receptive_field
+    ndim = len(source.spatial_shape)
+    edge = tile or DEFAULT_TILE[ndim]
+    volume = float(np.prod(source.spatial_shape))
+    pending = [source.whole()]
+    network = model.network.to(compute.device)
+    while pending:
+        region = pending.pop(0)
+        tiles = plan_tiles(source.spatial_shape, (edge,) * ndim, field, region)
+        for position, part in enumerate(tiles):
+            try:
+                logits = _predict_tile(
+                    network, source, sample, part, normalisation, compute
+                )
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                edge, compute = _relieve(edge, compute, error, on_message)
+                network = model.network.to(compute.device)
+                pending = [t.core for t in tiles[position:]] + pending
+                break
+            size = float(np.prod([s.stop - s.start for s in part.core]))
+            yield part.core, logits, size / volume
+
+
+def _predict_tile(
+    network: nn.Module,
+    source: ImageSource,
+    sample: tuple[int, ...],
+    tile: Tile,
+    normalisation: Normalisation,
+    compute: Compute,
+) -> torch.Tensor:
+    image = normalisation.apply(source.read(sample, tile.read))
+    logits = run_network(network, pad_to_stride(image, tile.pad), compute)
+    return logits[(slice(None), *tile.keep)]
+
+
+def _relieve(
+    edge: int,
+    compute: Compute,
+    error: BaseException,
+    on_message: Callable[[str], None] | None,
+) -> tuple[int, Compute]:
+    """Choose a smaller tile, or the CPU, after memory ran out."""
+    free_cache(compute.device)
+    if edge // 2 >= _SMALLEST_TILE:
+        edge //= 2
+        message = f"Memory ran out; going on with tiles of {edge} pixels."
+    elif compute.device.type != "cpu":
+        compute, edge = Compute(torch.device("cpu")), 256
+        message = "The GPU's memory ran out; going on with the processor."
+    else:
+        raise UserError(
+            "There is not enough memory for this network; close other programs or "
+            "train a narrower network."
+        ) from error
+    if on_message is not None:
+        on_message(message)
+    return edge, compute
+
+
+def predict_source(
+    model: Model,
+    source: ImageSource,
+    out: Any,
+    *,
+    output: Output = "labels",
+    device: DeviceName = "auto",
+    tile: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    done: Callable[[tuple[int, ...]], bool] | None = None,
+    on_sample: Callable[[tuple[int, ...]], None] | None = None,
+) -> None:
+    """Predict a whole image, sample by sample and tile by tile, into `out`.
+
+    Parameters
+    ----------
+    model : Model
+        A segmentation model.
+    source : ImageSource
+        The image; only the tile at hand is in memory.
+    out : array
+        Anything that takes numpy assignment: (label shape) for labels, with a first
+        axis of classes for probabilities (float32).
+    output : str
+        What to write.
+    device : str
+        Where to compute.
+    tile : int, optional
+        Edge of a tile in pixels.
+    on_progress : callable, optional
+        Called after each tile, and with a message when memory ran out.
+    cancelled : callable, optional
+        Asked after each tile; true ends the prediction with `Cancelled`.
+    done, on_sample : callable, optional
+        Tells which samples are there already, and told which are complete.
+
+    Raises
+    ------
+    UserError
+        If the channels do not fit, or memory is not enough even for small tiles.
+    Cancelled
+        If the user cancelled.
+    """
+    check_channels(model, source)
+    compute = choose_compute(device).exact()
+    normalisation = measure(source, model.config.normalisation)
+    samples = list(source.samples())
+    finished, steps = 0.0, 1000
+
+    def report(message: str = "") -> None:
+        if on_progress is not None:
+            share = min(1.0, finished / len(samples))
+            on_progress(Progress(round(share * steps), steps, message))
+
+    for sample in samples:
+        if done is not None and done(sample):
+            finished += 1
+            continue
+        tiles = predict_tiles(
+            model,
+            source,
+            sample=sample,
+            normalisation=normalisation,
+            compute=compute,
+            tile=tile,
+            on_message=report,
+        )
+        for core, logits, share in tiles:
+            write_tile(out, model, source, sample, core, logits, output)
+            finished += share
+            report()
+            if cancelled is not None and cancelled():
+                raise Cancelled
+        if on_sample is not None:
+            on_sample(sample)
+
+
+def write_tile(
+    out: Any,
+    model: Model,
+    source: ImageSource,
+    sample: tuple[int, ...],
+    core: tuple[slice, ...],
+    logits: torch.Tensor,
+    output: Output,
+) -> None:
+    """Write the logits of one tile as labels or probabilities."""
+    if output == "labels":
+        values = labels_from_logits(logits, model.config.classes)
+        source.write_labels(out, sample, core, values)
+        return
+    for channel, values in enumerate(torch.softmax(logits, 0).numpy()):
+        source.write_labels(_Channel(out, channel), sample, core, values)
+
+
+class _Channel:
+    """One channel of an array with channels first, for writing."""
+
+    def __init__(self, array: Any, channel: int) -> None:
+        self._array, self._channel = array, channel
+        self.shape = array.shape[1:]
+        self.dtype = array.dtype
+
+    def __setitem__(self, key: tuple[Any, ...], value: NDArray[Any]) -> None:
+        self._array[(self._channel, *key)] = value
+
+    def __getitem__(self, key: tuple[Any, ...]) -> Any:
+        return self._array[(self._channel, *key)]
+
+
+def predict_array(
+    model: Model,
+    image: Any,
+    *,
+    axes: str | None = None,
+    output: Output = "labels",
+    tile: int | None = None,
+    device: DeviceName = "auto",
+) -> Any:
+    """Predict an array.
+
+    Parameters
+    ----------
+    model : Model
+        A segmentation model.
+    image : array
+        numpy, dask or zarr array.
+    axes : str, optional
+        One letter per axis, such as ``"TCYX"``; guessed from the shape by default.
+    output : {"labels", "probabilities"}
+        What to return.
+    tile : int, optional
+        Edge of a tile in pixels.
+    device : str
+        Where to compute.
+
+    Returns
+    -------
+    array
+        numpy for numpy; a lazy dask array for dask and zarr, one task per sample.
+        Axes as in the image without its channels, preceded by the classes for
+        probabilities.
+    """
+    names = axes or guess_axes(tuple(image.shape), model.config.network)
+    source = ImageSource(image, Axes.of(names), model.config.network.ndim)
+    check_channels(model, source)
+    if isinstance(image, np.ndarray):
+        out = _empty(model, source, output)
+        predict_source(model, source, out, output=output, tile=tile, device=device)
+        return out
+    return _predict_lazily(model, source, output, tile, device)
+
+
+def guess_axes(shape: tuple[int, ...], network: NetworkConfig) -> str:
+    """Guess the axes of an array from what the network takes.
+
+    Channels are looked for at the end (RGB), then before the spatial axes.
+
+    Raises
+    ------
+    UserError
+        If the array has too few or too many axes.
+    """
+    spatial = "ZYX"[-network.ndim :]
+    channels = network.in_channels
+    if channels == 1:
+        order = "QTZYX"[-len(shape) :]
+    else:
+        inner = spatial + "S" if shape[-1] == channels else "C" + spatial
+        order = ("QTZ"[: 5 - network.ndim] + inner)[-len(shape) :]
+    if len(order) != len(shape) or len(shape) < network.ndim:
+        raise UserError(
+            f"An array of shape {shape} does not fit a {network.ndim}D network; name "
+            "its axes."
+        )
+    return order
+
+
+def _empty(model: Model, source: ImageSource, output: Output) -> NDArray[Any]:
+    if output == "labels":
+        return np.zeros(source.label_shape, output_values(model.config.classes).dtype)
+    return np.zeros((len(model.config.classes), *source.label_shape), np.float32)
+
+
+def _predict_lazily(
+    model: Model,
+    source: ImageSource,
+    output: Output,
+    tile: int | None,
+    device: DeviceName,
+) -> Any:
+    import dask
+    import dask.array as da
+
+    dtype, shape = _empty_like(model, source, output)
+    normalisation = dask.delayed(measure)(source, model.config.normalisation)
+    predict = dask.delayed(_predict_sample)
+    samples = [
+        da.from_delayed(
+            predict(model, source, sample, normalisation, output, tile, device),
+            shape,
+            dtype=dtype,
+        )
+        for sample in source.samples()
+    ]
+    lead = 1 if output == "probabilities" else 0
+    stacked = da.stack(samples, axis=lead)
+    stacked = stacked.reshape(shape[:lead] + source.sample_shape + shape[lead:])
+    axes, ndim = source.label_axes, source.ndim
+    order = np.argsort(axes.samples(ndim) + axes.spatial(ndim)) + lead
+    return stacked.transpose((*range(lead), *order))
+
+
+def _empty_like(
+    model: Model, source: ImageSource, output: Output
+) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    if output == "labels":
+        return output_values(model.config.classes).dtype, source.spatial_shape
+    return np.dtype(np.float32), (len(model.config.classes), *source.spatial_shape)
+
+
+def _predict_sample(
+    model: Model,
+    source: ImageSource,
+    sample: tuple[int, ...],
+    normalisation: Normalisation,
+    output: Output,
+    tile: int | None,
+    device: DeviceName,
+) -> NDArray[Any]:
+    dtype, shape = _empty_like(model, source, output)
+    result = np.zeros(shape, dtype)
+    compute = choose_compute(device).exact()
+    tiles = predict_tiles(
+        model,
+        source,
+        sample=sample,
+        normalisation=normalisation,
+        compute=compute,
+        tile=tile,
+    )
+    for core, logits, _ in tiles:
+        if output == "labels":
+            result[core] = labels_from_logits(logits, model.config.classes)
+        else:
+            result[(slice(None), *core)] = torch.softmax(logits, 0).numpy()
+    return result

@@ -1,0 +1,42 @@
+"""Learning rate and averaging window, for a fixed time as well as "until I stop"."""
+
+from __future__ import annotations
+
+import math
+
+_WARM_UP = 10
+_HALF_LIFE = 300
+_FLOOR = 0.02
+
+
+def learning_rate_factor(step: int, progress: float | None) -> float:
+    """Return the factor on the peak learning rate.
+
+    Parameters
+    ----------
+    step : int
+        Steps done.
+    progress : float, optional
+        Share of the budget used, 0 to 1; None when there is no budget.
+
+    Returns
+    -------
+    float
+        A linear warm-up, then half a cosine over the budget (Loshchilov & Hutter
+        2017), or the inverse square root of time without one. The latter never
+        comes to rest, which the moving average of the weights makes up for.
+    """
+    warm_up = min(1.0, (step + 1) / _WARM_UP)
+    if progress is None:
+        return warm_up / math.sqrt(1 + step / _HALF_LIFE)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return warm_up * (_FLOOR + (1 - _FLOOR) * cosine)
+
+
+def averaging_rate(step: int) -> float:
+    """Return how much of the current weights enters the moving average.
+
+    The window grows with the run (a seventh of it) up to 200 steps, so that the
+    average follows quickly at first and is steady later.
+    """
+    return 1.0 / min(200.0, max(1.0, step / 7))

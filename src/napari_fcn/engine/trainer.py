@@ -1,0 +1,340 @@
+"""One training run, step by step: weights, their moving average, scores, the best."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_fcn.config import ModelConfig, NetworkConfig, TrainingConfig
+from napari_fcn.data.annotations import Annotations, LabelledImage
+from napari_fcn.data.crops import BlockCache, CropSampler
+from napari_fcn.data.normalisation import measure
+from napari_fcn.engine.augmentation import Augmenter
+from napari_fcn.engine.device import (
+    choose_compute,
+    free_cache,
+    is_out_of_memory,
+    memory_format,
+)
+from napari_fcn.engine.events import Scored
+from napari_fcn.engine.losses import build_loss
+from napari_fcn.engine.metrics import Confusion
+from napari_fcn.engine.model import Model
+from napari_fcn.engine.schedule import averaging_rate, learning_rate_factor
+from napari_fcn.engine.tiling import round_up
+from napari_fcn.engine.transfer import transfer_weights
+from napari_fcn.errors import UserError
+from napari_fcn.networks import build_network, receptive_field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_fcn.config import ClassInfo
+
+DEFAULT_CROP = {2: (128, 128), 3: (24, 80, 80)}
+DEFAULT_BATCH = {2: 8, 3: 2}
+_SMALLEST_CROP = 16
+_SCORE_CROPS = 12
+_MOST_FAULTS = 5
+
+
+class Trainer:
+    """A network in training.
+
+    Parameters
+    ----------
+    images : sequence of LabelledImage
+        What was painted.
+    classes : sequence of ClassInfo
+        One per output channel.
+    config : TrainingConfig
+        How to train.
+    network : NetworkConfig
+        What to train; its channels are set from the images and classes.
+    init : Model, optional
+        What to start from.
+    on_message : callable, optional
+        Told plain sentences.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to learn from, or images differ in their channels.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[LabelledImage],
+        classes: Sequence[ClassInfo],
+        config: TrainingConfig,
+        network: NetworkConfig,
+        *,
+        init: Model | None = None,
+        on_message: Callable[[str], None] | None = None,
+    ) -> None:
+        self._say = on_message or (lambda _: None)
+        self.config = config
+        self.model_config = _model_config(images, classes, network)
+        self.annotations = Annotations(
+            images, classes, held_out=config.held_out, seed=config.seed
+        )
+        self.annotations.require_trainable()
+        sources = [item.image for item in images]
+        normalisation = self.model_config.normalisation
+        self.normalisations = [measure(s, normalisation) for s in sources]
+        self._cache = BlockCache(sources, self.normalisations)
+        self._sampler = CropSampler(self.annotations, self._cache, config.seed)
+        self.compute = choose_compute(config.device, config.precision)
+        self._build(init)
+        ndim = self.model_config.network.ndim
+        self._batch = config.batch or DEFAULT_BATCH[ndim]
+        self._crop = self._choose_crop(config.crop)
+        self.step_number = 0
+        self._faults = 0
+        self._best: dict[str, torch.Tensor] | None = None
+        self._best_score = -1.0
+        self._warn_of_unscored()
+
+    def _build(self, init: Model | None) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            network = build_network(self.model_config.network)
+        if init is not None:
+            self._say(transfer_weights(network, self.model_config, init))
+        self.receptive_field = receptive_field(network, self.model_config.network.ndim)
+        self._loss = build_loss(self.config.loss)
+        self._place(network)
+        self._average = copy.deepcopy(self._network).eval()
+
+    def _place(self, network: torch.nn.Module) -> None:
+        """Move the network to the device and start an optimiser for it there."""
+        ndim = self.model_config.network.ndim
+        device = self.compute.device
+        self._network = network.to(device, memory_format=memory_format(ndim)).train()  # type: ignore[call-overload]
+        self._optimiser = torch.optim.AdamW(
+            self._network.parameters(),
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+        )
+        generator = torch.Generator().manual_seed(self.config.seed)
+        self._augment = Augmenter(self.config.augmentation, ndim, generator, device)
+
+    def _choose_crop(self, edge: int | None) -> tuple[int, ...]:
+        ndim = self.model_config.network.ndim
+        wanted = (edge,) * ndim if edge else DEFAULT_CROP[ndim]
+        largest = np.max(
+            [item.image.spatial_shape for item in self.annotations.images], axis=0
+        )
+        return tuple(
+            round_up(min(w, int(size)), stride)
+            for w, size, stride in zip(
+                wanted, largest, self.receptive_field.stride, strict=True
+            )
+        )
+
+    def _warn_of_unscored(self) -> None:
+        unscored = self.annotations.unscored_classes()
+        if unscored and self.config.held_out:
+            names = ", ".join(f"{c.name!r}" for c in unscored)
+            self._say(
+                f"Too few separate strokes of {names} to keep any for scoring: the "
+                "score is partly on strokes the network has learned from."
+            )
+
+    def refresh(
+        self, number: int, samples: Sequence[tuple[int, ...]] | None = None
+    ) -> None:
+        """Take over strokes painted or erased meanwhile on some samples."""
+        self.annotations.refresh(number, samples)
+        self._sampler.refresh()
+        self._best_score = -1.0
+
+    def step(self, progress: float | None = None) -> float:
+        """Train on one batch of crops.
+
+        Parameters
+        ----------
+        progress : float, optional
+            Share of the budget used; None without one.
+
+        Returns
+        -------
+        float
+            The loss.
+        """
+        while True:
+            try:
+                loss = self._step(progress)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._relieve(error)
+        self.step_number += 1
+        return loss
+
+    def _step(self, progress: float | None) -> float:
+        crops = self._sampler.draw(self._batch, self._crop)
+        device = self.compute.device
+        image, target = self._augment(
+            torch.from_numpy(crops.image).to(device),
+            torch.from_numpy(crops.target).to(device),
+        )
+        image = image.contiguous(memory_format=memory_format(image.ndim - 2))
+        factor = learning_rate_factor(self.step_number, progress)
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.config.learning_rate * factor
+        with self.compute.autocast():
+            logits = self._network(image)
+        loss = self._loss(logits, target)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        value = float(loss.detach())
+        if np.isfinite(value):
+            torch.nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
+            self._optimiser.step()
+            self._update_average()
+            self._faults = 0
+        else:
+            self._recover()
+        return value
+
+    def _recover(self) -> None:
+        """Go back to the averaged weights after a loss that is not a number."""
+        self._faults += 1
+        if self._faults > _MOST_FAULTS:
+            raise UserError(
+                "Training became unstable; lower the learning rate, or check the "
+                "image for extreme values."
+            )
+        self._network.load_state_dict(self._average.state_dict())
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        rate = averaging_rate(self.step_number)
+        mine, theirs = self._average.state_dict(), self._network.state_dict()
+        for name, tensor in mine.items():
+            if tensor.is_floating_point():
+                tensor.lerp_(theirs[name], rate)
+            else:
+                tensor.copy_(theirs[name])
+
+    def _relieve(self, error: BaseException) -> None:
+        """Make the next try smaller after memory ran out."""
+        free_cache(self.compute.device)
+        stride = self.receptive_field.stride
+        smaller = tuple(
+            round_up(c // 2, s) for c, s in zip(self._crop, stride, strict=True)
+        )
+        if self._batch > 1:
+            self._batch //= 2
+            self._say(f"Memory ran out; going on with {self._batch} crop(s) per step.")
+        elif max(smaller) >= _SMALLEST_CROP and smaller != self._crop:
+            self._crop = smaller
+            self._say(f"Memory ran out; going on with crops of {max(smaller)} pixels.")
+        elif self.compute.device.type != "cpu":
+            self.compute = choose_compute("cpu", "auto")
+            self._place(self._network)
+            self._average = self._average.to(self.compute.device)
+            self._say("The GPU's memory ran out; going on with the processor.")
+        else:
+            raise UserError(
+                "There is not enough memory to train this network; close other "
+                "programs or choose a narrower network."
+            ) from error
+
+    def score(self, seconds: float = 0.0) -> Scored:
+        """Score the averaged weights and keep them if they are the best so far.
+
+        Held-out strokes score the classes that have some; the others are scored on
+        strokes that were learned from.
+        """
+        held = not self.annotations.unscored_classes()
+        confusion = Confusion(len(self.model_config.classes))
+        for image, target in self._score_crops(held=held):
+            tensor = torch.from_numpy(image)[None].to(self.compute.device)
+            with torch.inference_mode(), self.compute.autocast():
+                predicted = self._average(tensor)[0].argmax(0).cpu().numpy()
+            confusion.update(target, predicted)
+        per_class = {
+            c.name: float(d)
+            for c, d, there in zip(
+                self.model_config.classes,
+                confusion.dice,
+                confusion.present,
+                strict=True,
+            )
+            if there
+        }
+        mean = float(np.mean(list(per_class.values()))) if per_class else 0.0
+        if held and mean >= self._best_score:
+            self._best_score = mean
+            self._best = copy.deepcopy(self._average.state_dict())
+        return Scored(self.step_number, seconds, mean, per_class, held)
+
+    def _score_crops(
+        self, *, held: bool
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        """Choose the same few crops each time, spread over classes and samples."""
+        random = np.random.default_rng(self.config.seed)
+        crops = []
+        places = [p for p in self.annotations.by_class(held=held) if p]
+        for found in places:
+            for _ in range(max(1, _SCORE_CROPS // len(places))):
+                key, coordinates = found[random.integers(len(found))]
+                centre = coordinates[random.integers(len(coordinates))]
+                crops.append(self._sampler.read(key, centre, self._crop, held=held))
+        return crops
+
+    def live_model(self) -> Model:
+        """Return the averaged weights as they are now; they go on changing."""
+        return Model(self.model_config, self._average)
+
+    def best_model(self, **facts: object) -> Model:
+        """Return a copy of the best weights so far.
+
+        These are the ones with the best score on held-out strokes, or the latest
+        ones where nothing could be held out.
+
+        Parameters
+        ----------
+        **facts
+            Numbers about the run to be saved with the model.
+        """
+        network = copy.deepcopy(self._average).cpu()
+        if self._best is not None and self._best_score >= 0:
+            network.load_state_dict(self._best)
+        score = self._best_score if self._best_score >= 0 else None
+        training = {"steps": self.step_number, "held_out_dice": score, **facts}
+        config = self.model_config.model_copy(update={"training": training})
+        return Model(config, network.float())
+
+
+def _model_config(
+    images: Sequence[LabelledImage],
+    classes: Sequence[ClassInfo],
+    network: NetworkConfig,
+) -> ModelConfig:
+    if not images:
+        raise UserError("There is no image to learn from; open one first.")
+    channels = {item.image.n_channels for item in images}
+    if len(channels) > 1:
+        raise UserError(
+            f"The images have {' and '.join(map(str, sorted(channels)))} channels; "
+            "train on images with the same number of channels."
+        )
+    if len(classes) < 2:
+        raise UserError(
+            "Only one class is painted; paint at least one stroke of another class."
+            if classes
+            else "Nothing is painted yet; paint a stroke of each class."
+        )
+    fitted = network.model_copy(
+        update={"in_channels": channels.pop(), "out_channels": len(classes)}
+    )
+    return ModelConfig(network=fitted, classes=tuple(classes))

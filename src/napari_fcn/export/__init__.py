@@ -1,0 +1,1 @@
+"""Writing results for other programs."""
