@@ -312,7 +312,7 @@ def _tiff_options(
     elif ome:
         options["metadata"] = _ome_metadata(names, layout)
     else:
-        options["metadata"] = {RECORD: layout.dumps()}
+        options["metadata"] = {"axes": names, RECORD: layout.dumps()}
     if dtype.kind in "iu" and not imagej:
         options["compression"] = "zlib"  # labels shrink to almost nothing
     return options
