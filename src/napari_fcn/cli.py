@@ -1,8 +1,430 @@
-"""The command line."""
+"""The command line: everything the window does, without a screen."""
 
 from __future__ import annotations
 
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
-def main() -> int:
-    """Run the command line; the verbs follow."""
+from napari_fcn.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_fcn.engine.events import Event
+    from napari_fcn.engine.model import Model
+    from napari_fcn.engine.train import CancelToken
+
+_TASKS = ("segmentation",)
+_RESULTS = ("labels", "probabilities")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"{self.prog}: {message}; see {self.prog} --help\n")
+        raise SystemExit(2)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process by default.
+
+    Returns
+    -------
+    int
+        0 for success, 2 for bad input, 130 when interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        result = options.run(options)
+    except UserError as error:
+        sys.stderr.write(f"napari-fcn: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("napari-fcn: interrupted\n")
+        return 130
+    if getattr(options, "json", False):
+        sys.stdout.write(json.dumps(result) + "\n")
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="napari-fcn", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_demo(verbs)
+    _add_train(verbs)
+    _add_predict(verbs)
+    _add_evaluate(verbs)
+    _add_info(verbs)
+    _add_networks(verbs)
+    return parser
+
+
+def _verb(verbs: Any, name: str, run: Callable[..., Any], about: str) -> _Parser:
+    parser: _Parser = verbs.add_parser(name, help=about, description=about)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_device(parser: _Parser) -> None:
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda", "mps"),
+        default="auto",
+        help="where to compute; auto takes the GPU when there is one",
+    )
+
+
+def _add_json(parser: _Parser) -> None:
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object on standard output and nothing else there",
+    )
+
+
+def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
+    def convert(text: str) -> int | float:
+        value = kind(text)
+        if not 0 < value < 1e9:
+            raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+        return value
+
+    convert.__name__ = kind.__name__
+    return convert
+
+
+def _add_train(verbs: Any) -> None:
+    parser = _verb(verbs, "train", run_train, "train a network on painted images")
+    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    parser.add_argument("--labels", nargs="+", required=True, metavar="LABELS")
+    parser.add_argument("--out", required=True, metavar="MODEL", type=Path)
+    parser.add_argument("--task", choices=_TASKS, default="segmentation")
+    parser.add_argument(
+        "--dense", action="store_true", help="0 in the labels is background"
+    )
+    parser.add_argument("--ndim", type=int, choices=(2, 3), default=2)
+    parser.add_argument("--axes", help="one letter per axis, such as TZYX")
+    parser.add_argument("--network", default="unet", metavar="NAME")
+    parser.add_argument("--loss", default="ce+jaccard", metavar="NAME")
+    parser.add_argument("--init", type=Path, metavar="MODEL", help="what to start from")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--seconds", type=_positive(float), metavar="N")
+    budget.add_argument("--steps", type=_positive(int), metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    _add_device(parser)
+    _add_json(parser)
+
+
+def _add_predict(verbs: Any) -> None:
+    parser = _verb(verbs, "predict", run_predict, "apply a model to images")
+    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    parser.add_argument("--out", required=True, type=Path, metavar="PATH")
+    parser.add_argument("--as", dest="result", choices=_RESULTS, default="labels")
+    parser.add_argument("--axes", help="one letter per axis, such as TZYX")
+    parser.add_argument("--tile", type=_positive(int), metavar="N")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where an earlier run ended"
+    )
+    _add_device(parser)
+    _add_json(parser)
+
+
+def _add_evaluate(verbs: Any) -> None:
+    parser = _verb(verbs, "evaluate", run_evaluate, "score a model against the truth")
+    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    parser.add_argument("--truth", nargs="+", required=True, metavar="TRUTH")
+    parser.add_argument("--axes", help="one letter per axis, such as TZYX")
+    _add_device(parser)
+    _add_json(parser)
+
+
+def _add_info(verbs: Any) -> None:
+    parser = _verb(verbs, "info", run_info, "tell what a model is")
+    parser.add_argument("model", type=Path, metavar="MODEL")
+    _add_json(parser)
+
+
+def _add_networks(verbs: Any) -> None:
+    parser = _verb(verbs, "networks", run_networks, "list the networks")
+    _add_json(parser)
+
+
+def _add_demo(verbs: Any) -> None:
+    parser = _verb(verbs, "demo", run_demo, "see the whole job on a real image")
+    parser.add_argument("--headless", action="store_true", help="without a window")
+    parser.add_argument("--out", type=Path, default=Path("demo-output"), metavar="DIR")
+    parser.add_argument("--seconds", type=_positive(float), default=30, metavar="N")
+    _add_json(parser)
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _tell(event: Event, _: object) -> None:
+    """Write progress to standard error."""
+    from napari_fcn.engine.events import Message, Scored, Started
+
+    if isinstance(event, Started):
+        _note(f"Training {event.parameters:,} weights on {event.device}.")
+    elif isinstance(event, Message):
+        _note(event.text)
+    elif isinstance(event, Scored):
+        where = "held-out" if event.held_out else "trained"
+        _note(
+            f"{event.seconds:6.1f} s  step {event.step:5d}  "
+            f"Dice on {where} strokes {event.score:.3f}"
+        )
+
+
+def run_train(options: argparse.Namespace) -> dict[str, Any]:
+    """Train and save a model; an interrupt stops and saves what there is."""
+    from napari_fcn.config import NetworkConfig, TrainingConfig
+    from napari_fcn.data.readers import expand_paths
+    from napari_fcn.engine.losses import build_loss
+    from napari_fcn.engine.model import load_model
+    from napari_fcn.engine.train import Budget, CancelToken, train
+    from napari_fcn.networks import build_network
+    from napari_fcn.workbench.jobs import open_labelled
+
+    network = NetworkConfig(name=options.network, ndim=options.ndim)
+    build_network(network)
+    build_loss(options.loss)
+    init = load_model(options.init) if options.init else None
+    if init is not None:
+        network = init.config.network
+    if not 0 <= options.seed < 2**63:
+        raise UserError("The seed must be a number from 0 to 2^63 - 1.")
+    _check_out(options.out)
+    items, classes = open_labelled(
+        expand_paths(options.images),
+        expand_paths(options.labels),
+        ndim=network.ndim,
+        dense=options.dense,
+        axes=options.axes,
+    )
+    seconds = options.seconds or (None if options.steps else 60.0)
+    cancel = CancelToken()
+    with _interrupt_stops(cancel):
+        model = train(
+            items,
+            classes,
+            config=TrainingConfig(
+                loss=options.loss, device=options.device, seed=options.seed
+            ),
+            network=network,
+            budget=Budget(seconds, options.steps),
+            init=init,
+            callback=_tell,
+            cancel=cancel,
+        )
+    model.save(options.out)
+    _note(f"Saved {options.out}")
+    return {"model": str(options.out), **_describe(model)}
+
+
+class _interrupt_stops:
+    """While inside, Ctrl-C and a polite kill stop training in place of the program."""
+
+    def __init__(self, cancel: CancelToken) -> None:
+        self._cancel = cancel
+
+    def __enter__(self) -> None:
+        self._before = {
+            s: signal.signal(s, lambda *_: self._cancel.cancel())
+            for s in (signal.SIGINT, signal.SIGTERM)
+        }
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _check_out(path: Path) -> None:
+    """Refuse a place that cannot be written before any work is done."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the name of a file to write.")
+    parent = path.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise UserError(f"{parent} is not a folder; choose another place.")
+
+
+def run_predict(options: argparse.Namespace) -> dict[str, Any]:
+    """Predict images into files."""
+    from napari_fcn.data.readers import expand_paths
+    from napari_fcn.engine.device import choose_device
+    from napari_fcn.engine.model import load_model
+    from napari_fcn.engine.predict import check_channels
+    from napari_fcn.workbench.jobs import Target, open_source, predict_to_file
+
+    choose_device(options.device)
+    model = load_model(options.model)
+    paths = expand_paths(options.images)
+    ndim = model.config.network.ndim
+    sources = [open_source(path, ndim, options.axes) for path in paths]
+    for source in sources:
+        check_channels(model, source)
+    targets = _targets(options.out, paths)
+    for source, target in zip(sources, targets, strict=True):
+        if options.resume and target.exists():
+            _note(f"{target} is there already")
+            continue
+        predict_to_file(
+            model,
+            source,
+            Target(target, options.result),
+            device=options.device,
+            tile=options.tile,
+            resume=options.resume,
+            on_progress=_progress_of(source.name),
+        )
+        _note(f"Saved {target}")
+    return {"outputs": [str(t) for t in targets], "as": options.result}
+
+
+def _targets(out: Path, images: Sequence[Path]) -> list[Path]:
+    """Name the file for one image, or the files in a folder for several."""
+    if len(images) == 1 and out.suffix and not out.is_dir():
+        return [out]
+    if len(images) == 1 and out.is_dir() and out.suffix == ".zarr":
+        return [out]
+    if out.is_file():
+        raise UserError(f"{out} is a file; give a folder for several images.")
+    stems = [p.name.removesuffix(".zarr").split(".")[0] for p in images]
+    names = [
+        stem if stems.count(stem) == 1 else f"{stem}-{number}"
+        for number, stem in enumerate(stems, 1)
+    ]
+    return [out / f"{name}.tif" for name in names]
+
+
+def _progress_of(name: str) -> Callable[[Any], None]:
+    last = -1
+
+    def show(progress: Any) -> None:
+        nonlocal last
+        if progress.message:
+            _note(progress.message)
+        tenth = 10 * progress.done // progress.total
+        if tenth > last:
+            last = tenth
+            _note(f"{name}: {10 * tenth} %")
+
+    return show
+
+
+def run_evaluate(options: argparse.Namespace) -> dict[str, Any]:
+    """Score a model against the truth."""
+    from napari_fcn.data.readers import expand_paths
+    from napari_fcn.engine.metrics import Confusion
+    from napari_fcn.engine.model import load_model
+    from napari_fcn.workbench.jobs import evaluate_image, open_source, read_labels
+
+    model = load_model(options.model)
+    images, truths = expand_paths(options.images), expand_paths(options.truth)
+    if len(images) != len(truths):
+        raise UserError(
+            f"There are {len(images)} image(s) but {len(truths)} truth file(s); give "
+            "one for each image, in the same order."
+        )
+    ndim = model.config.network.ndim
+    total, rows = Confusion(len(model.config.classes)), []
+    names = [c.name for c in model.config.classes]
+    for image, truth in zip(images, truths, strict=True):
+        source = open_source(image, ndim, options.axes)
+        one = evaluate_image(
+            model, source, read_labels(truth, source), device=options.device
+        )
+        total = total + one
+        rows.append({"image": str(image), "dice": one.mean_dice})
+        _note(f"{image.name}: mean Dice {one.mean_dice:.3f}")
+    result = total.as_dict(names)
+    result["dice"] = {c["name"]: c["dice"] for c in result["classes"]}
+    result["jaccard"] = {c["name"]: c["jaccard"] for c in result["classes"]}
+    if not options.json:
+        for entry in result["classes"]:
+            sys.stdout.write(
+                f"{entry['name']}: Dice {entry['dice']:.3f}, "
+                f"Jaccard {entry['jaccard']:.3f}\n"
+            )
+    return {**result, "images": rows}
+
+
+def _describe(model: Model) -> dict[str, Any]:
+    from napari_fcn.networks import count_parameters
+
+    config, field = model.config, model.receptive_field
+    return {
+        "task": config.task,
+        "network": config.network.name,
+        "ndim": config.network.ndim,
+        "parameters": count_parameters(model.network),
+        "receptive_field": list(field.size),
+        "stride": list(field.stride),
+        "in_channels": config.network.in_channels,
+        "out_channels": config.network.out_channels,
+        "classes": [c.model_dump() for c in config.classes],
+        "training": config.training,
+    }
+
+
+def run_info(options: argparse.Namespace) -> dict[str, Any]:
+    """Tell what a model is."""
+    from napari_fcn.engine.model import load_model
+
+    result = _describe(load_model(options.model))
+    if not options.json:
+        for name, value in result.items():
+            sys.stdout.write(f"{name}: {value}\n")
+    return result
+
+
+def run_networks(options: argparse.Namespace) -> dict[str, Any]:
+    """List the networks."""
+    from napari_fcn.config import NetworkConfig
+    from napari_fcn.networks import (
+        NETWORKS,
+        build_network,
+        count_parameters,
+        receptive_field,
+    )
+
+    rows = []
+    for name in sorted(NETWORKS):
+        network = build_network(NetworkConfig(name=name))
+        field = receptive_field(network, 2)
+        rows.append(
+            {
+                "name": name,
+                "parameters": count_parameters(network),
+                "receptive_field": list(field.size),
+                "stride": list(field.stride),
+            }
+        )
+        if not options.json:
+            sys.stdout.write(f"{rows[-1]}\n")
+    return {"networks": rows}
+
+
+def run_demo(options: argparse.Namespace) -> dict[str, Any]:
+    """Do the whole job on a real image."""
+    from napari_fcn.workbench.demo import run_headless
+
+    result = run_headless(options.out, options.seconds, _tell)
+    for name, value in result.items():
+        _note(f"{name}: {value}")
+    return result

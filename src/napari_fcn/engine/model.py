@@ -114,7 +114,10 @@ def _read_config(path: Path, metadata: dict[str, str]) -> ModelConfig:
     try:
         raw = json.loads(metadata[_KEY])
         found = raw.get("format") if isinstance(raw, dict) else None
-        if isinstance(found, int) and found > ModelConfig.model_fields["format"].default:
+        if (
+            isinstance(found, int)
+            and found > ModelConfig.model_fields["format"].default
+        ):
             raise UserError(
                 f"{path.name} was written by a newer napari-fcn; update napari-fcn."
             )
