@@ -102,24 +102,26 @@ def write_tiff(path: str | PathLike[str], array: ArrayLike, axes: Axes) -> Path:
     rgb = dtype == np.uint8 and _is_rgb(axes.names, shape)
     groups = _tiff_groups(axes.names, rgb)
     layout = Layout(axes, shape, "".join(groups))
+    size = math.prod(shape) * dtype.itemsize
+    kind = _tiff_kind(target, dtype, size)
+    # tifffile takes a sixth axis in OME for colour only, in ImageJ always.
+    names = "TZCYXS" if rgb or kind == "imagej" else "TZCYX"
     stored = tuple(
         math.prod(shape[axes.names.index(letter)] for letter in group)
-        for group in groups[: 6 if rgb else 5]
+        for group in groups[: len(names)]
     )
-    size = math.prod(shape) * dtype.itemsize
-    options = _tiff_options(target, layout, dtype, size, rgb=rgb)
-    inner = sum(map(len, groups[3:]))
     planes = (
-        _as_plane(plane, dtype, stored[3:]) for plane in _planes(array, layout, inner)
+        np.ascontiguousarray(plane, dtype).reshape(stored[3:])
+        for plane in _planes(array, layout, sum(map(len, groups[3:])))
     )
     with (
         atomic_path(target) as temporary,
         tifffile.TiffWriter(
             temporary,
             bigtiff=size > _CLASSIC_LIMIT,
-            imagej=options.pop("imagej"),
-            ome=options.pop("ome"),
-            shaped=options.pop("shaped"),
+            imagej=kind == "imagej",
+            ome=kind == "ome",
+            shaped=kind == "shaped",
         ) as tif,
     ):
         tif.write(
@@ -127,7 +129,9 @@ def write_tiff(path: str | PathLike[str], array: ArrayLike, axes: Axes) -> Path:
             shape=stored,
             dtype=dtype,
             photometric="rgb" if rgb else "minisblack",
-            **options,
+            # labels shrink to almost nothing; ImageJ reads uncompressed files faster
+            compression="zlib" if dtype.kind in "iu" and kind != "imagej" else None,
+            **_TIFF_METADATA[kind](names, layout),
         )
     return target
 
@@ -281,12 +285,6 @@ def _tiff_groups(names: str, rgb: bool) -> list[str]:
     return groups
 
 
-def _as_plane(
-    plane: NDArray[Any], dtype: np.dtype[Any], shape: tuple[int, ...]
-) -> NDArray[Any]:
-    return np.ascontiguousarray(plane, dtype).reshape(shape)
-
-
 def _as_png(plane: NDArray[Any], target: Path) -> NDArray[Any]:
     if plane.dtype == bool or plane.dtype == np.uint8:
         return np.ascontiguousarray(plane, np.uint8)
@@ -297,25 +295,12 @@ def _as_png(plane: NDArray[Any], target: Path) -> NDArray[Any]:
     return np.ascontiguousarray(plane, np.uint16)
 
 
-def _tiff_options(
-    target: Path, layout: Layout, dtype: np.dtype[Any], size: int, *, rgb: bool
-) -> dict[str, Any]:
-    """Choose the flavour of TIFF and what it notes."""
+def _tiff_kind(target: Path, dtype: np.dtype[Any], size: int) -> str:
+    """Choose who else shall understand the file: ImageJ, OME, or nobody."""
     ome_wanted = ".ome." in target.name.lower() or size > _CLASSIC_LIMIT
-    names = "TZCYXS" if rgb else "TZCYX"
-    imagej = dtype.name in _IMAGEJ and not ome_wanted
-    ome = dtype.name in _OME and not imagej
-    options: dict[str, Any] = {"imagej": imagej, "ome": ome}
-    options["shaped"] = not imagej and not ome
-    if imagej:
-        options |= _imagej_metadata(names, layout)
-    elif ome:
-        options["metadata"] = _ome_metadata(names, layout)
-    else:
-        options["metadata"] = {"axes": names, RECORD: layout.dumps()}
-    if dtype.kind in "iu" and not imagej:
-        options["compression"] = "zlib"  # labels shrink to almost nothing
-    return options
+    if dtype.name in _IMAGEJ and not ome_wanted:
+        return "imagej"
+    return "ome" if dtype.name in _OME else "shaped"
 
 
 def _step(axes: Axes, letter: str) -> tuple[float, str] | None:
@@ -352,7 +337,11 @@ def _ome_metadata(names: str, layout: Layout) -> dict[str, Any]:
     t = _step(layout.axes, "T")
     if t and t[1] == "second":
         metadata |= {"TimeIncrement": t[0], "TimeIncrementUnit": "s"}
-    return metadata
+    return {"metadata": metadata}
+
+
+def _shaped_metadata(names: str, layout: Layout) -> dict[str, Any]:
+    return {"metadata": {"axes": names, RECORD: layout.dumps()}}
 
 
 def _ome_attributes(
@@ -394,6 +383,11 @@ def _ome_axis(letter: str, unit: str) -> dict[str, str]:
     return axis
 
 
+_TIFF_METADATA = {
+    "imagej": _imagej_metadata,
+    "ome": _ome_metadata,
+    "shaped": _shaped_metadata,
+}
 _WRITERS: dict[str, Callable[[Path, ArrayLike, Axes], Path]] = {
     ".tif": write_tiff,
     ".tiff": write_tiff,
