@@ -110,10 +110,13 @@ def write_tiff(path: str | PathLike[str], array: ArrayLike, axes: Axes) -> Path:
         math.prod(shape[axes.names.index(letter)] for letter in group)
         for group in groups[: len(names)]
     )
-    planes = (
+    planes: Any = (
         np.ascontiguousarray(plane, dtype).reshape(stored[3:])
         for plane in _planes(array, layout, sum(map(len, groups[3:])))
     )
+    narrow = kind == "shaped" and stored[-1] == 1
+    if narrow:  # tifffile drops such axes, so that its pages are not planes
+        planes = np.concatenate(list(planes)).reshape(stored)
     with (
         atomic_path(target) as temporary,
         tifffile.TiffWriter(
@@ -126,11 +129,13 @@ def write_tiff(path: str | PathLike[str], array: ArrayLike, axes: Axes) -> Path:
     ):
         tif.write(
             planes,
-            shape=stored,
+            shape=None if narrow else stored,
             dtype=dtype,
             photometric="rgb" if rgb else "minisblack",
             # labels shrink to almost nothing; ImageJ reads uncompressed files faster
-            compression="zlib" if dtype.kind in "iu" and kind != "imagej" else None,
+            compression=None
+            if kind == "imagej" or narrow or dtype.kind == "f"
+            else "zlib",
             **_TIFF_METADATA[kind](names, layout),
         )
     return target
