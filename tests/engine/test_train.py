@@ -8,6 +8,7 @@ from napari_fcn.config import NetworkConfig, TrainingConfig, classes_from_values
 from napari_fcn.data.annotations import LabelledImage
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.source import ImageSource
+from napari_fcn.engine.checkpoint import load_checkpoint
 from napari_fcn.engine.events import Finished, Message, Scored, Started, Stepped
 from napari_fcn.engine.model import Model
 from napari_fcn.engine.train import Budget, CancelToken, train
@@ -53,13 +54,14 @@ def labelled(ndim: int = 2, **options) -> LabelledImage:
 
 def run(item=None, steps=60, **options):
     events = []
+    also = options.pop("callback", lambda *_: None)
     options.setdefault("config", QUICK)
     options.setdefault("network", SMALL)
     model = train(
         [item or labelled()],
         classes_from_values([1, 2]),
         budget=Budget(steps=steps),
-        callback=lambda event, _: events.append(event),
+        callback=lambda event, trainer: (events.append(event), also(event, trainer)),
         **options,
     )
     return model, events
@@ -243,3 +245,64 @@ def test_strokes_added_while_training_are_learned():
     assert sum(trainer.annotations.class_pixels()) > before
     target = trainer.annotations.target(0, (1,), (slice(30, 40),) * 2, held=False)
     assert (target >= 0).mean() > 0.5
+
+
+def checkpoint_after(steps: int, path):
+    """Train and keep the run as it is after some steps."""
+    kept = []
+
+    def keep(event, trainer):
+        if isinstance(event, Stepped) and event.step == steps:
+            trainer.checkpoint(event.seconds).save(path)
+            kept.append(event)
+
+    run(steps=steps, callback=keep)
+    assert len(kept) == 1
+    return load_checkpoint(path)
+
+
+def test_a_run_goes_on_from_its_checkpoint(tmp_path):
+    checkpoint = checkpoint_after(30, tmp_path / "c.safetensors")
+    assert checkpoint.step == 30
+    model, events = run(steps=10, resume=checkpoint)
+    steps = [e.step for e in events if isinstance(e, Stepped)]
+    assert steps == list(range(31, 41))
+    assert model.config.training["steps"] == 40
+    assert any(isinstance(e, Message) and "step 30" in e.text for e in events)
+    losses = [e.loss for e in events if isinstance(e, Stepped)]
+    fresh = [e.loss for e in run(steps=10)[1] if isinstance(e, Stepped)]
+    assert np.mean(losses) < 0.7 * np.mean(fresh)
+
+
+def test_a_checkpoint_holds_the_optimiser(tmp_path):
+    checkpoint = checkpoint_after(5, tmp_path / "c.safetensors")
+    trainer = Trainer(
+        [labelled()], classes_from_values([1, 2]), QUICK, SMALL, resume=checkpoint
+    )
+    again = trainer.checkpoint(checkpoint.seconds)
+    assert again.tensors.keys() == checkpoint.tensors.keys()
+    for name, tensor in checkpoint.tensors.items():
+        torch.testing.assert_close(again.tensors[name], tensor)
+
+
+def test_a_run_goes_on_with_another_class(tmp_path):
+    checkpoint = checkpoint_after(10, tmp_path / "c.safetensors")
+    item = labelled()
+    item.labels[0, :8, :8] = 3
+    trainer = Trainer(
+        [item], classes_from_values([1, 2, 3]), QUICK, SMALL, resume=checkpoint
+    )
+    assert trainer.resumed is None
+    assert trainer.live_model().config.network.out_channels == 3
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "c.safetensors"
+    checkpoint_after(2, path)
+    whole = path.read_bytes()
+    for content in (b"", whole[:100], whole[:-50], b"\xff" * 200):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="start training anew"):
+            load_checkpoint(path)
+    with pytest.raises(UserError, match="start training anew"):
+        load_checkpoint(tmp_path / "missing.safetensors")

@@ -18,7 +18,7 @@ from napari_fcn.engine.device import (
     is_out_of_memory,
     memory_format,
 )
-from napari_fcn.engine.tiling import Tile, pad_to_stride, plan_tiles
+from napari_fcn.engine.tiling import Region, Tile, pad_to_stride, plan_tiles
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
@@ -99,10 +99,11 @@ def predict_tiles(
     sample: tuple[int, ...] = (),
     normalisation: Normalisation,
     compute: Compute,
+    region: Region | None = None,
     tile: int | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[tuple[slice, ...], torch.Tensor, float]]:
-    """Predict one sample tile by tile.
+    """Predict one sample, or a region of it, tile by tile.
 
     When memory runs out, what is left is done with tiles of half the edge; when they
     cannot be smaller, on the CPU.
@@ -120,14 +121,14 @@ def predict_tiles(
     ndim = len(source.spatial_shape)
     edge = tile or DEFAULT_TILE[ndim]
     volume = float(np.prod(source.spatial_shape))
-    pending = [source.whole()]
+    pending = [region or source.whole()]
     network = model.network.to(compute.device)
     while pending:
-        region = pending.pop(0)
-        tiles = plan_tiles(source.spatial_shape, (edge,) * ndim, field, region)
+        box = pending.pop(0)
+        tiles = plan_tiles(source.spatial_shape, (edge,) * ndim, field, box)
         for position, part in enumerate(tiles):
             try:
-                logits = _predict_tile(
+                logits = predict_tile(
                     network, source, sample, part, normalisation, compute
                 )
             except (RuntimeError, MemoryError) as error:
@@ -141,7 +142,7 @@ def predict_tiles(
             yield part.core, logits, size / volume
 
 
-def _predict_tile(
+def predict_tile(
     network: nn.Module,
     source: ImageSource,
     sample: tuple[int, ...],
@@ -149,6 +150,7 @@ def _predict_tile(
     normalisation: Normalisation,
     compute: Compute,
 ) -> torch.Tensor:
+    """Return the logits (K, ...) of one tile's core, float32 on the CPU."""
     image = normalisation.apply(source.read(sample, tile.read))
     logits = run_network(network, pad_to_stride(image, tile.pad), compute)
     return logits[(slice(None), *tile.keep)]

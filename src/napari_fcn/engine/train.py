@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari_fcn.config import ClassInfo
     from napari_fcn.data.annotations import LabelledImage
+    from napari_fcn.engine.checkpoint import Checkpoint
     from napari_fcn.engine.model import Model
 
 
@@ -69,6 +70,7 @@ def train(
     network: NetworkConfig | None = None,
     budget: Budget | None = None,
     init: Model | None = None,
+    resume: Checkpoint | None = None,
     callback: Callable[[Event, Trainer | None], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> Model:
@@ -88,6 +90,8 @@ def train(
         How long; until cancelled by default.
     init : Model, optional
         What to start from.
+    resume : Checkpoint, optional
+        A run to go on with.
     callback : callable, optional
         Told each event, with the trainer once there is one. It may block (pause);
         the time it takes does not count.
@@ -113,6 +117,7 @@ def train(
             config or TrainingConfig(),
             network or NetworkConfig(),
             init=init,
+            resume=resume,
             on_message=lambda text: tell(Message(text), None),
         )
         return _run(trainer, budget or Budget(), tell, cancel or CancelToken())
@@ -136,26 +141,28 @@ def _run(
         ),
         trainer,
     )
-    seconds, last_score, step = 0.0, 0.0, 0
+    before, seconds = trainer.step_number, 0.0
+    earlier = trainer.resumed.seconds if trainer.resumed else 0.0
+    last_score = 0.0
     while not cancel.cancelled:
+        step = trainer.step_number - before
         progress = budget.progress(seconds, step)
         if progress is not None and progress >= 1:
             break
         start = time.perf_counter()
         loss = trainer.step(progress)
-        step += 1
         scored = None
         seconds += time.perf_counter() - start
-        if _score_is_due(trainer, budget, seconds - last_score, step):
+        if _score_is_due(trainer, budget, seconds - last_score, step + 1):
             start = time.perf_counter()
-            scored = trainer.score(seconds)
+            scored = trainer.score(earlier + seconds)
             seconds += time.perf_counter() - start
             last_score = seconds
-        tell(Stepped(step, seconds, loss), trainer)
+        tell(Stepped(trainer.step_number, earlier + seconds, loss), trainer)
         if scored is not None:
             tell(scored, trainer)
-    tell(trainer.score(seconds), trainer)
-    model = trainer.best_model(seconds=round(seconds, 1))
+    tell(trainer.score(earlier + seconds), trainer)
+    model = trainer.best_model(seconds=round(earlier + seconds, 1))
     tell(Finished("stopped" if cancel.cancelled else "done"), trainer)
     return model
 

@@ -13,6 +13,7 @@ from napari_fcn.data.annotations import Annotations, LabelledImage
 from napari_fcn.data.crops import BlockCache, CropSampler
 from napari_fcn.data.normalisation import measure
 from napari_fcn.engine.augmentation import Augmenter
+from napari_fcn.engine.checkpoint import Checkpoint
 from napari_fcn.engine.device import (
     choose_compute,
     free_cache,
@@ -58,6 +59,9 @@ class Trainer:
         What to train; its channels are set from the images and classes.
     init : Model, optional
         What to start from.
+    resume : Checkpoint, optional
+        A run to go on with; where its network or classes differ from what is asked
+        for now, its averaged weights are what to start from.
     on_message : callable, optional
         Told plain sentences.
 
@@ -75,11 +79,15 @@ class Trainer:
         network: NetworkConfig,
         *,
         init: Model | None = None,
+        resume: Checkpoint | None = None,
         on_message: Callable[[str], None] | None = None,
     ) -> None:
         self._say = on_message or (lambda _: None)
         self.config = config
         self.model_config = _model_config(images, classes, network)
+        self.resumed: Checkpoint | None = resume
+        if resume is not None and not _same(resume.config, self.model_config):
+            self.resumed, init = None, resume.model()
         self.annotations = Annotations(
             images, classes, held_out=config.held_out, seed=config.seed
         )
@@ -88,7 +96,9 @@ class Trainer:
         normalisation = self.model_config.normalisation
         self.normalisations = [measure(s, normalisation) for s in sources]
         self._cache = BlockCache(sources, self.normalisations)
-        self._sampler = CropSampler(self.annotations, self._cache, config.seed)
+        # A run that goes on must not see the crops it began with again.
+        self._seed = config.seed + (self.resumed.step if self.resumed else 0)
+        self._sampler = CropSampler(self.annotations, self._cache, self._seed)
         self.compute = choose_compute(config.device, config.precision)
         self._build(init)
         ndim = self.model_config.network.ndim
@@ -98,6 +108,8 @@ class Trainer:
         self._faults = 0
         self._best: dict[str, torch.Tensor] | None = None
         self._best_score = -1.0
+        if self.resumed is not None:
+            self._restore(self.resumed)
         self._warn_of_unscored()
 
     def _build(self, init: Model | None) -> None:
@@ -121,8 +133,33 @@ class Trainer:
             lr=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
         )
-        generator = torch.Generator().manual_seed(self.config.seed)
+        generator = torch.Generator().manual_seed(self._seed)
         self._augment = Augmenter(self.config.augmentation, ndim, generator, device)
+
+    def checkpoint(self, seconds: float) -> Checkpoint:
+        """Return the state of this run; its tensors go on changing."""
+        tensors = {}
+        for part, network in (("network", self._network), ("average", self._average)):
+            weights: dict[str, torch.Tensor] = network.state_dict()
+            for name, tensor in weights.items():
+                tensors[f"{part}.{name}"] = tensor
+        for number, state in self._optimiser.state_dict()["state"].items():
+            for name, tensor in state.items():
+                tensors[f"optimiser.{number}.{name}"] = tensor
+        config = self.model_config
+        return Checkpoint(config, self.step_number, seconds, tensors)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self._network.load_state_dict(checkpoint.part("network"))
+        self._average.load_state_dict(checkpoint.part("average"))
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for key, tensor in checkpoint.part("optimiser").items():
+            number, name = key.split(".")
+            state.setdefault(int(number), {})[name] = tensor
+        groups = self._optimiser.state_dict()["param_groups"]
+        self._optimiser.load_state_dict({"state": state, "param_groups": groups})
+        self.step_number = checkpoint.step
+        self._say(f"Going on from step {checkpoint.step}.")
 
     def _choose_crop(self, edge: int | None) -> tuple[int, ...]:
         ndim = self.model_config.network.ndim
@@ -313,6 +350,10 @@ class Trainer:
         training = {"steps": self.step_number, "held_out_dice": score, **facts}
         config = self.model_config.model_copy(update={"training": training})
         return Model(config, network.float())
+
+
+def _same(one: ModelConfig, other: ModelConfig) -> bool:
+    return one.network == other.network and one.classes == other.classes
 
 
 def _model_config(

@@ -1,0 +1,122 @@
+"""A training run on disk, complete enough to go on after a crash."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from napari_fcn.config import ModelConfig
+from napari_fcn.data.files import atomic_path
+from napari_fcn.engine.model import Model
+from napari_fcn.errors import UserError
+from napari_fcn.networks import build_network
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import torch
+
+_KEY = "napari_fcn_checkpoint"
+_AVERAGE = "average."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run.
+
+    Attributes
+    ----------
+    config : ModelConfig
+        Of the network in training.
+    step : int
+        Steps done.
+    seconds : float
+        Training time so far.
+    tensors : dict
+        ``network.*``, ``average.*`` and ``optimiser.<parameter>.*``.
+    """
+
+    config: ModelConfig
+    step: int
+    seconds: float
+    tensors: Mapping[str, torch.Tensor]
+
+    def part(self, name: str) -> dict[str, torch.Tensor]:
+        """Return the tensors under ``name.``, without that prefix."""
+        prefix = f"{name}."
+        return {
+            key.removeprefix(prefix): tensor
+            for key, tensor in self.tensors.items()
+            if key.startswith(prefix)
+        }
+
+    def model(self) -> Model:
+        """Return the averaged weights as a model.
+
+        Raises
+        ------
+        UserError
+            If the weights do not fit the network they are said to be of.
+        """
+        network = build_network(self.config.network)
+        try:
+            network.load_state_dict(self.part("average"))
+        except RuntimeError as error:
+            raise _damaged("the checkpoint") from error
+        return Model(self.config, network)
+
+    def save(self, path: Path) -> None:
+        """Write to a ``.safetensors`` file, atomically.
+
+        Raises
+        ------
+        UserError
+            If the file cannot be written.
+        """
+        header = {
+            "config": self.config.model_dump(mode="json"),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        tensors = {k: v.detach().cpu().contiguous() for k, v in self.tensors.items()}
+        content = save(tensors, metadata={_KEY: json.dumps(header)})
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint. No code from it is run.
+
+    Raises
+    ------
+    UserError
+        If it is missing or damaged.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = json.loads((file.metadata() or {})[_KEY])
+            config = ModelConfig.model_validate(header["config"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return Checkpoint(
+                config, int(header["step"]), float(header["seconds"]), tensors
+            )
+    except (
+        SafetensorError,
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        ValidationError,
+        RecursionError,
+    ) as error:
+        raise _damaged(path.name) from error
+
+
+def _damaged(name: str) -> UserError:
+    return UserError(f"{name} is damaged or missing; start training anew.")
