@@ -31,12 +31,19 @@ class Model:
         Task, classes, normalisation and how the network is built.
     network : nn.Module
         The network with its weights, in evaluation mode.
+    field : ReceptiveField, optional
+        Of the network, where it is known already.
     """
 
-    def __init__(self, config: ModelConfig, network: nn.Module) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        network: nn.Module,
+        field: ReceptiveField | None = None,
+    ) -> None:
         self.config = config
         self.network = network.eval()
-        self._field: ReceptiveField | None = None
+        self._field = field
 
     @property
     def receptive_field(self) -> ReceptiveField:

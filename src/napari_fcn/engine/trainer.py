@@ -330,7 +330,7 @@ class Trainer:
 
     def live_model(self) -> Model:
         """Return the averaged weights as they are now; they go on changing."""
-        return Model(self.model_config, self._average)
+        return Model(self.model_config, self._average, self.receptive_field)
 
     def best_model(self, **facts: object) -> Model:
         """Return a copy of the best weights so far.
@@ -349,7 +349,7 @@ class Trainer:
         score = self._best_score if self._best_score >= 0 else None
         training = {"steps": self.step_number, "held_out_dice": score, **facts}
         config = self.model_config.model_copy(update={"training": training})
-        return Model(config, network.float())
+        return Model(config, network.float(), self.receptive_field)
 
 
 def _same(one: ModelConfig, other: ModelConfig) -> bool:

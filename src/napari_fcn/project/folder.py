@@ -1,0 +1,221 @@
+"""The folder on disk that is the one truth about a piece of work.
+
+``project.json`` says what is in it and is replaced as a whole; ``images/``,
+``labels/`` and ``predictions/`` hold Zarr arrays, ``models/`` the networks and
+``history.jsonl`` one line per score.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+
+from napari_fcn.config import (
+    ClassInfo,
+    Frozen,
+    NetworkConfig,
+    TrainingConfig,
+    default_colour,
+)
+from napari_fcn.data.files import atomic_path
+from napari_fcn.data.store import ChunkStore
+from napari_fcn.errors import UserError
+from napari_fcn.project.image import AxesRecord, ProjectImage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_fcn.data.axes import Axes
+
+SUFFIX = ".fcnproj"
+_FILE = "project.json"
+_FOLDERS = ("images", "labels", "predictions", "models")
+
+
+def default_classes() -> tuple[ClassInfo, ...]:
+    """Return the two classes that a new project starts with."""
+    return (
+        ClassInfo(
+            value=1, name="background", colour=default_colour(1), background=True
+        ),
+        ClassInfo(value=2, name="object", colour=default_colour(2)),
+    )
+
+
+class ProjectRecord(Frozen):
+    """What ``project.json`` says.
+
+    Attributes
+    ----------
+    format : int
+        Version of this format.
+    classes : tuple of ClassInfo
+        What is painted.
+    images : tuple of ProjectImage
+        In the order they were added.
+    network : NetworkConfig
+        What is trained.
+    training : TrainingConfig
+        How it is trained.
+    """
+
+    format: Literal[1] = 1
+    classes: tuple[ClassInfo, ...] = default_classes()
+    images: tuple[ProjectImage, ...] = ()
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+
+
+class Project:
+    """A project folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it lies; made by `create`, found by `open`.
+    record : ProjectRecord
+        What is in it.
+    """
+
+    def __init__(self, folder: Path, record: ProjectRecord) -> None:
+        self.folder = folder
+        self.record = record
+
+    @classmethod
+    def create(cls, folder: Path) -> Project:
+        """Make a new project; a number is added where the name is taken.
+
+        Raises
+        ------
+        UserError
+            If the folder cannot be made.
+        """
+        folder = _free_name(folder.with_suffix(SUFFIX))
+        try:
+            for name in _FOLDERS:
+                (folder / name).mkdir(parents=True)
+        except OSError as error:
+            raise UserError(
+                f"The project cannot be made at {folder} ({error.strerror}); choose "
+                "a folder you may write to."
+            ) from error
+        project = cls(folder, ProjectRecord())
+        project.save()
+        return project
+
+    @classmethod
+    def open(cls, folder: Path) -> Project:
+        """Open a project.
+
+        Raises
+        ------
+        UserError
+            If there is none, or it is damaged or from a newer version.
+        """
+        file = folder / _FILE
+        try:
+            raw = json.loads(file.read_text(encoding="utf-8"))
+            found = raw.get("format") if isinstance(raw, dict) else None
+            if isinstance(found, int) and found > 1:
+                raise UserError(
+                    f"{folder.name} was made by a newer napari-fcn; update napari-fcn."
+                )
+            return cls(folder, ProjectRecord.model_validate(raw))
+        except FileNotFoundError as error:
+            raise UserError(f"There is no project at {folder}.") from error
+        except (OSError, ValueError, ValidationError, RecursionError) as error:
+            raise UserError(
+                f"{file} is damaged; restore it from a copy. The labels beside it are "
+                "not touched."
+            ) from error
+
+    def save(self) -> None:
+        """Write ``project.json``, atomically; raises `UserError` if it cannot."""
+        with atomic_path(self.folder / _FILE) as temporary:
+            temporary.write_text(
+                self.record.model_dump_json(indent=2) + "\n", encoding="utf-8"
+            )
+
+    def update(self, **changes: Any) -> None:
+        """Change parts of the record and save it."""
+        self.record = self.record.model_copy(update=changes)
+        self.save()
+
+    def add_image(
+        self,
+        name: str,
+        path: Path,
+        kind: Literal["file", "zarr"],
+        axes: Axes,
+        shape: tuple[int, ...],
+    ) -> ProjectImage:
+        """Take an image into the project, with empty labels."""
+        image = ProjectImage(
+            key=self.free_key(name),
+            name=name,
+            path=self._relative(path),
+            kind=kind,
+            axes=AxesRecord.of(axes),
+            shape=shape,
+        )
+        store = self.folder / "labels" / f"{image.key}.zarr"
+        ChunkStore.create(store, image.label_shape, "uint8")
+        self.update(images=(*self.record.images, image))
+        return image
+
+    def replace_image(self, image: ProjectImage) -> None:
+        """Change what the project knows of an image."""
+        images = tuple(image if i.key == image.key else i for i in self.record.images)
+        self.update(images=images)
+
+    def image(self, key: str) -> ProjectImage:
+        """Return the image of a key; raises KeyError."""
+        return {i.key: i for i in self.record.images}[key]
+
+    def free_key(self, name: str) -> str:
+        """Return a new key made from a name."""
+        stem = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:60] or "image"
+        taken = {i.key for i in self.record.images}
+        number = 1
+        key = stem
+        while key in taken or (self.folder / "labels" / f"{key}.zarr").exists():
+            number += 1
+            key = f"{stem}-{number}"
+        return key
+
+    def note(self, **facts: Any) -> None:
+        """Add a line to the history; a full disk does not matter here."""
+        line = json.dumps(facts) + "\n"
+        history = self.folder / "history.jsonl"
+        with suppress(OSError), history.open("a", encoding="utf-8") as file:
+            file.write(line)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The training run that can be gone on with."""
+        return self.folder / "models" / "checkpoint.safetensors"
+
+    @property
+    def model(self) -> Path:
+        """The best model of the latest run."""
+        return self.folder / "models" / "model.safetensors"
+
+    def _relative(self, path: Path) -> str:
+        """Return a path that stays right when the project moves."""
+        path = path.absolute()
+        inside = path.is_relative_to(self.folder.absolute())
+        if not inside:
+            return str(path)
+        return path.relative_to(self.folder.absolute()).as_posix()
+
+
+def _free_name(folder: Path) -> Path:
+    number, free = 1, folder
+    while free.exists():
+        number += 1
+        free = folder.with_name(f"{folder.stem}-{number}{SUFFIX}")
+    return free

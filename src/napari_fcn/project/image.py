@@ -1,0 +1,145 @@
+"""An image of a project: what opens it again, and where its labels are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import zarr
+from pydantic import Field
+from zarr.errors import BaseZarrError
+
+from napari_fcn.config import Frozen
+from napari_fcn.data.axes import Axes
+from napari_fcn.data.readers import open_image
+from napari_fcn.data.source import ImageSource
+from napari_fcn.data.store import ChunkStore
+from napari_fcn.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class AxesRecord(Frozen):
+    """The axes of an image as they are written to JSON."""
+
+    names: str
+    scale: tuple[float, ...]
+    units: tuple[str, ...]
+    translate: tuple[float, ...]
+
+    @classmethod
+    def of(cls, axes: Axes) -> AxesRecord:
+        """Return the record of some axes."""
+        return cls(
+            names=axes.names,
+            scale=axes.scale,
+            units=axes.units,
+            translate=axes.translate,
+        )
+
+    def axes(self) -> Axes:
+        """Return the axes; raises `UserError` if they make no sense."""
+        return Axes(self.names, self.scale, self.units, self.translate)
+
+
+class ProjectImage(Frozen):
+    """An image of a project.
+
+    Attributes
+    ----------
+    key : str
+        Names its folders in the project.
+    name : str
+        What the user calls it.
+    path : str
+        The image file, or the Zarr array that holds its pixels. Relative paths are
+        inside the project.
+    kind : str
+        ``file`` for anything that `open_image` opens, ``zarr`` for a plain array.
+    axes : AxesRecord
+        Of its pixels.
+    shape : tuple of int
+        To notice when another image lies there.
+    dense : bool
+        Whether 0 in its labels is background.
+    """
+
+    key: str = Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")
+    name: str
+    path: str
+    kind: Literal["file", "zarr"]
+    axes: AxesRecord
+    shape: tuple[int, ...]
+    dense: bool = False
+
+    def pixels(self, project: Path) -> Any:
+        """Open its pixels lazily.
+
+        Raises
+        ------
+        UserError
+            If they are missing, damaged, or of another shape than they were.
+        """
+        path = project / self.path
+        if self.kind == "file":
+            data = open_image(path, self.axes.names).data
+        else:
+            data = _open_zarr(path)
+        if tuple(data.shape) != self.shape:
+            raise UserError(
+                f"The image {self.name} at {path} now has shape {tuple(data.shape)} in "
+                f"place of {self.shape}; put the right image back there."
+            )
+        return data
+
+    def source(self, project: Path, ndim: int) -> ImageSource:
+        """Open it for a 2D or 3D network."""
+        return ImageSource(self.pixels(project), self.axes.axes(), ndim, self.name)
+
+    @property
+    def label_axes(self) -> Axes:
+        """Axes of its labels: its own without channels."""
+        axes = self.axes.axes()
+        return axes if axes.channel is None else axes.drop(axes.channel)
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """Shape of its labels: its own without channels."""
+        channel = self.axes.axes().channel
+        return tuple(n for i, n in enumerate(self.shape) if i != channel)
+
+    def labels(self, project: Path, *, writable: bool = True) -> ChunkStore:
+        """Open its labels."""
+        path = project / "labels" / f"{self.key}.zarr"
+        return ChunkStore.open(path, writable=writable)
+
+    def prediction_path(self, project: Path, what: str = "live") -> Path:
+        """Return where a prediction of it lies.
+
+        Parameters
+        ----------
+        project : Path
+            The project's folder.
+        what : str
+            ``live`` for what is on screen, ``probability`` for that of a class,
+            ``masks`` for the whole image.
+        """
+        return project / "predictions" / f"{self.key}-{what}.zarr"
+
+    def prediction(
+        self, project: Path, what: str = "live", dtype: Any = "uint8"
+    ) -> ChunkStore:
+        """Open a prediction, and make an empty one where there is none."""
+        path = self.prediction_path(project, what)
+        if not path.is_dir():
+            return ChunkStore.create(path, self.label_shape, dtype)
+        return ChunkStore.open(path)
+
+
+def _open_zarr(path: Path) -> Any:
+    try:
+        return zarr.open_array(str(path), mode="r")
+    except (OSError, ValueError, KeyError, BaseZarrError) as error:
+        raise UserError(
+            f"The image at {path} cannot be read ({error}); put it back there."
+        ) from error

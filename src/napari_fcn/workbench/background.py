@@ -1,0 +1,98 @@
+"""Applying a model to a whole image and exporting the result, with progress."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import zarr
+
+from napari_fcn.data.files import atomic_path
+from napari_fcn.data.store import ChunkStore
+from napari_fcn.engine.predict import Cancelled, Progress, predict_source
+from napari_fcn.errors import UserError
+from napari_fcn.export.masks import write_array
+from napari_fcn.workbench.protocol import JobFinished, JobProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_fcn.engine.model import Model
+    from napari_fcn.engine.train import CancelToken
+    from napari_fcn.workbench.protocol import Apply, Export
+
+    Tell = Callable[[JobProgress | JobFinished], None]
+
+
+def run_apply(
+    command: Apply, cancel: CancelToken, tell: Tell, choose: Callable[[Apply], Model]
+) -> None:
+    """Predict a whole image into a Zarr array; exactly one `JobFinished` is told."""
+
+    def work() -> None:
+        model = choose(command)
+        source = command.image.source(command.project, model.config.network.ndim)
+        with atomic_path(command.out) as temporary:
+            shape = command.image.label_shape
+            ChunkStore.create(temporary, shape, "uint8")
+            out = zarr.open_array(str(temporary), mode="r+")
+            predict_source(
+                model,
+                source,
+                out,
+                on_progress=_reporter(tell),
+                cancelled=lambda: cancel.cancelled,
+            )
+
+    _finish("apply", command.out, work, tell)
+
+
+def run_export(command: Export, cancel: CancelToken, tell: Tell) -> None:
+    """Write an array to a file; exactly one `JobFinished` is told."""
+
+    def work() -> None:
+        array = zarr.open_array(str(command.source), mode="r")
+        watched = _Watched(array, cancel, tell)
+        write_array(command.target, watched, command.axes)
+
+    _finish("export", command.target, work, tell)
+
+
+def _finish(
+    job: Literal["apply", "export"], path: Path, work: Callable[[], None], tell: Tell
+) -> None:
+    try:
+        work()
+    except Cancelled:
+        tell(JobFinished(job, "cancelled", path))
+    except UserError as error:
+        tell(JobFinished(job, "failed", path, str(error)))
+    except (OSError, RuntimeError, ValueError, MemoryError) as error:
+        tell(JobFinished(job, "failed", path, f"It failed ({error}); try again."))
+    else:
+        tell(JobFinished(job, "done", path))
+
+
+def _reporter(tell: Tell) -> Callable[[Progress], None]:
+    def report(progress: Progress) -> None:
+        tell(JobProgress("apply", progress.done / progress.total))
+
+    return report
+
+
+class _Watched:
+    """An array whose reading shows progress and can be cancelled."""
+
+    def __init__(self, array: Any, cancel: CancelToken, tell: Tell) -> None:
+        self._array, self._cancel, self._tell = array, cancel, tell
+        self._read = 0
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
+
+    def __getitem__(self, key: Any) -> Any:
+        if self._cancel.cancelled:
+            raise Cancelled
+        values = self._array[key]
+        self._read += values.size
+        total = max(1, self._array.size)
+        self._tell(JobProgress("export", min(1.0, self._read / total)))
+        return values

@@ -1,0 +1,36 @@
+"""What the engine's process runs: connect first, then load what takes seconds.
+
+Started by `napari_fcn.workbench.process`, which writes one line of JSON to its standard
+input: where to connect, the key for it, threads and niceness.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from multiprocessing.connection import Client
+
+
+def main() -> None:
+    """Serve the window that started this process."""
+    options = json.loads(sys.stdin.readline())
+    with suppress(OSError, AttributeError):  # AttributeError: Windows
+        os.nice(options["nice"])
+    connection = Client(options["address"], authkey=bytes.fromhex(options["key"]))
+
+    import torch
+
+    from napari_fcn.workbench.protocol import Ready
+    from napari_fcn.workbench.server import Server, warm_up
+
+    torch.set_num_threads(options["threads"])
+    device = warm_up()
+    with suppress(OSError):
+        connection.send(Ready(device))
+        Server(connection).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,311 @@
+"""What goes over the pipe between window and engine: small, and no pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from napari_fcn.engine.events import Event as TrainingEvent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_fcn.config import ClassInfo, NetworkConfig, TrainingConfig
+    from napari_fcn.data.axes import Axes
+    from napari_fcn.data.store import Region
+    from napari_fcn.project import ProjectImage
+
+
+@dataclass(frozen=True)
+class Train:
+    """Start a run.
+
+    Attributes
+    ----------
+    project : Path
+        The project's folder.
+    images : tuple of ProjectImage
+        Those with labels.
+    classes : tuple of ClassInfo
+        All that are listed; those painted so far are learned.
+    network : NetworkConfig
+        What to train.
+    training : TrainingConfig
+        How to train.
+    checkpoint : Path
+        Where the run is kept.
+    model : Path
+        Where its best model is kept.
+    resume : bool
+        Whether to go on from the checkpoint, if there is one.
+    init : Path, optional
+        A model to start from.
+    seconds : float, optional
+        Until stopped by default.
+    """
+
+    project: Path
+    images: tuple[ProjectImage, ...]
+    classes: tuple[ClassInfo, ...]
+    network: NetworkConfig
+    training: TrainingConfig
+    checkpoint: Path
+    model: Path
+    resume: bool = True
+    init: Path | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Keep the run where it is."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on with a paused run."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End the run."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Predict what is on the screen from now on.
+
+    Attributes
+    ----------
+    project : Path
+        The project's folder.
+    image : ProjectImage
+        What is looked at.
+    ndim : int
+        2 or 3, as the network.
+    sample : tuple of int
+        Which sample.
+    region : tuple of slice
+        The visible part, in the order (Z,) Y, X.
+    probability : int, optional
+        The painted number of the class whose probability is wanted, too.
+    """
+
+    project: Path
+    image: ProjectImage
+    ndim: Literal[2, 3]
+    sample: tuple[int, ...]
+    region: Region
+    probability: int | None = None
+
+
+@dataclass(frozen=True)
+class LookAway:
+    """Predict nothing on the screen."""
+
+
+@dataclass(frozen=True)
+class UseModel:
+    """Show the predictions of a saved model while nothing is trained.
+
+    Attributes
+    ----------
+    path : Path
+        The model file.
+    """
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Painted:
+    """Something was painted or erased, and is on disk.
+
+    Attributes
+    ----------
+    key : str
+        Of the image.
+    region : tuple of slice
+        Where, in the labels array.
+    """
+
+    key: str
+    region: Region
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Predict a whole image.
+
+    Attributes
+    ----------
+    project : Path
+        The project's folder.
+    image : ProjectImage
+        Which image.
+    out : Path
+        The Zarr array to write, of the labels' shape; replaced when complete.
+    model : Path, optional
+        The best of the current run, or the one trained last, by default.
+    """
+
+    project: Path
+    image: ProjectImage
+    out: Path
+    model: Path | None = None
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a Zarr array to a file that others can read.
+
+    Attributes
+    ----------
+    source : Path
+        The array.
+    axes : Axes
+        Of the array.
+    target : Path
+        TIFF, PNG, NPY or OME-Zarr, by its suffix.
+    """
+
+    source: Path
+    axes: Axes
+    target: Path
+
+
+@dataclass(frozen=True)
+class CancelJob:
+    """Give up applying or exporting."""
+
+
+@dataclass(frozen=True)
+class Shutdown:
+    """End the engine; a run is stopped and kept."""
+
+
+Command = (
+    Train
+    | Pause
+    | Resume
+    | Stop
+    | Look
+    | LookAway
+    | UseModel
+    | Painted
+    | Apply
+    | Export
+    | CancelJob
+    | Shutdown
+)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The engine is warm.
+
+    Attributes
+    ----------
+    device : str
+        Where it computes, in plain words.
+    """
+
+    device: str
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The run is paused."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The run goes on."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A part of what is looked at was predicted and is on disk.
+
+    Attributes
+    ----------
+    key : str
+        Of the image.
+    region : tuple of slice
+        Where, in the predictions array.
+    step : int
+        Of the network that made it.
+    complete : bool
+        Whether all that is looked at is there.
+    probability : bool
+        Whether the probability store was written, too.
+    """
+
+    key: str
+    region: Region
+    step: int
+    complete: bool
+    probability: bool
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """How far applying or exporting is.
+
+    Attributes
+    ----------
+    job : str
+        ``apply`` or ``export``.
+    share : float
+        0 to 1.
+    """
+
+    job: Literal["apply", "export"]
+    share: float
+
+
+@dataclass(frozen=True)
+class JobFinished:
+    """Applying or exporting has ended; sent exactly once per job.
+
+    Attributes
+    ----------
+    job : str
+        ``apply`` or ``export``.
+    reason : str
+        ``done``, ``cancelled`` or ``failed``.
+    path : Path
+        What was written, if done.
+    message : str
+        What went wrong and what to do.
+    """
+
+    job: Literal["apply", "export"]
+    reason: Literal["done", "cancelled", "failed"]
+    path: Path
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class EngineDied:
+    """The engine's process has ended by itself; made by the window's side.
+
+    Attributes
+    ----------
+    message : str
+        What happened and what to do.
+    """
+
+    message: str
+
+
+Event = (
+    TrainingEvent
+    | Ready
+    | Paused
+    | Resumed
+    | Shown
+    | JobProgress
+    | JobFinished
+    | EngineDied
+)

@@ -1,0 +1,49 @@
+"""What a workbench is doing, as a frozen snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+RunState = Literal["ready", "training", "paused", "stopping", "dead"]
+Job = Literal["", "apply", "export", "copy"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the workbench is doing, as a snapshot.
+
+    Attributes
+    ----------
+    state : str
+        Of the run.
+    warm : bool
+        Whether the engine has started.
+    device : str
+        Where it computes, in plain words; empty until known.
+    step : int
+        Training steps done.
+    seconds : float
+        Training time.
+    speed : float
+        Steps per second.
+    score : float, optional
+        Mean Dice coefficient of the classes.
+    held_out : bool
+        Whether the score is on strokes that the network has never seen.
+    job : str
+        ``apply``, ``export``, ``copy`` or empty.
+    share : float
+        How far the job is, 0 to 1.
+    """
+
+    state: RunState = "ready"
+    warm: bool = False
+    device: str = ""
+    step: int = 0
+    seconds: float = 0.0
+    speed: float = 0.0
+    score: float | None = None
+    held_out: bool = True
+    job: Job = ""
+    share: float = 0.0

@@ -1,0 +1,113 @@
+"""The open project: its stores as the window sees them, and images being copied."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from napari_fcn.workbench.images import Copy, add_image
+from napari_fcn.workbench.protocol import Painted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from napari_fcn.data.axes import Axes
+    from napari_fcn.data.store import ChunkStore, Region
+    from napari_fcn.project import Project, ProjectImage
+
+_RETRY = 5.0
+"""Seconds until a full disk is tried again."""
+
+
+class OpenProject:
+    """A project with its stores open.
+
+    Parameters
+    ----------
+    project : Project
+        The project.
+
+    Attributes
+    ----------
+    copies : dict
+        Images that are being copied into the project, by key.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.copies: dict[str, Copy] = {}
+        self._labels: dict[str, ChunkStore] = {}
+        self._predictions: dict[tuple[str, str], ChunkStore] = {}
+        self._failed_at = -_RETRY
+
+    def add_image(
+        self, data: Any, axes: Axes, name: str, path: Path | None
+    ) -> ProjectImage:
+        """Take an image into the project; see `napari_fcn.workbench.images`."""
+        image, copy = add_image(self.project, data, axes, name, path)
+        if copy is not None:
+            self.copies[image.key] = copy
+        return image
+
+    def labels(self, key: str) -> ChunkStore:
+        """Return the labels store of an image."""
+        if key not in self._labels:
+            folder = self.project.folder
+            self._labels[key] = self.project.image(key).labels(folder)
+        return self._labels[key]
+
+    def prediction(self, key: str, what: str = "live") -> ChunkStore:
+        """Return a prediction store of an image."""
+        name = (key, what)
+        if name not in self._predictions:
+            dtype = "float32" if what == "probability" else "uint8"
+            image = self.project.image(key)
+            self._predictions[name] = image.prediction(self.project.folder, what, dtype)
+        return self._predictions[name]
+
+    def reload(self, key: str, what: str, region: Region) -> None:
+        """Read a part of a prediction anew, since the engine wrote it."""
+        if (key, what) in self._predictions:
+            self._predictions[key, what].reload(region)
+
+    def forget(self, what: str) -> None:
+        """Open predictions of this kind anew when asked for next."""
+        for name in [n for n in self._predictions if n[1] == what]:
+            del self._predictions[name]
+
+    def painted_images(self) -> tuple[ProjectImage, ...]:
+        """Return the images on which something may be painted."""
+        images = self.project.record.images
+        return tuple(i for i in images if self.labels(i.key).painted_chunks())
+
+    def flush(self) -> Iterator[Painted]:
+        """Write what was painted.
+
+        Yields
+        ------
+        Painted
+            What is on disk now.
+
+        Raises
+        ------
+        OSError
+            Once, if the disk refuses; then nothing is tried for some seconds.
+        """
+        if time.monotonic() - self._failed_at < _RETRY:
+            return
+        for key, store in self._labels.items():
+            if not store.dirty:
+                continue
+            try:
+                regions = store.flush()
+            except OSError:
+                self._failed_at = time.monotonic()
+                raise
+            for region in regions:
+                yield Painted(key, region)
+
+    def close(self) -> None:
+        """Give up what is being copied."""
+        for copy in self.copies.values():
+            copy.cancel()

@@ -1,0 +1,192 @@
+"""The workbench with a real engine in its own process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_fcn.data.readers import open_image
+from napari_fcn.engine.model import load_model
+from napari_fcn.errors import UserError
+
+
+def view(bench, entry, sample=(0,), size=96):
+    region = (slice(0, size), slice(0, size))
+    bench.workbench.look(entry, sample, region)
+
+
+def train_until(bench, steps: int) -> None:
+    bench.workbench.train()
+    bench.until(lambda: bench.workbench.status.step >= steps, f"{steps} steps")
+
+
+def test_the_whole_job(bench, tmp_path):
+    workbench = bench.workbench
+    workbench.start_engine()
+    entry, image, _truth = bench.open_blobs()
+    view(bench, entry)
+    train_until(bench, 20)
+    bench.until(lambda: len(bench.shown) >= 2, "two refreshes of the view")
+    first = workbench.prediction(entry.key)[0]
+    assert set(np.unique(first)) <= {0, 2, 3}
+    assert len(np.unique(first)) > 1
+    # another slice is predicted as soon as it is looked at
+    view(bench, entry, (2,))
+    bench.until(lambda: bench.shown[-1].region[0] == slice(2, 3), "the other slice")
+    assert workbench.prediction(entry.key)[2].any()
+    workbench.stop()
+    bench.until(lambda: bench.finished, "the end of the run")
+    assert [f.reason for f in bench.finished] == ["stopped"]
+    assert workbench.status.state == "ready"
+    model = load_model(workbench.project.model)
+    assert [c.value for c in model.config.classes] == [1, 2, 3]
+    assert bench.scored
+
+    workbench.apply(entry)
+    bench.until(lambda: bench.jobs, "applying")
+    masks = workbench.prediction(entry.key, "masks")[...]
+    np.testing.assert_array_equal(masks, model.predict(image, axes="ZYX"))
+    target = tmp_path / "masks.tif"
+    workbench.export(entry, target)
+    bench.until(lambda: len(bench.jobs) == 2, "exporting")
+    assert [j.reason for j in bench.jobs] == ["done", "done"]
+    opened = open_image(target)
+    np.testing.assert_array_equal(np.asarray(opened.data), masks)
+    assert opened.axes.names == "ZYX"
+    assert opened.axes.scale == pytest.approx((2.0, 0.5, 0.5))
+    assert tifffile.imread(target).shape == masks.shape
+
+
+def test_pause_resume_and_strokes_while_training(bench):
+    workbench = bench.workbench
+    workbench.start_engine()
+    entry, _, _truth = bench.open_blobs()
+    train_until(bench, 5)
+    workbench.pause()
+    bench.until(lambda: workbench.status.state == "paused", "the pause")
+    step = workbench.status.step
+    end = time.monotonic() + 1
+    bench.until(lambda: time.monotonic() > end, "a second of pause")
+    assert workbench.status.step == step
+    # while paused, what is looked at is predicted at once
+    view(bench, entry)
+    bench.until(lambda: bench.shown, "a prediction during the pause")
+    workbench.train()
+    bench.until(lambda: workbench.status.state == "training", "going on")
+    bench.until(lambda: workbench.status.step > step, "more steps")
+    workbench.stop()
+    bench.until(lambda: bench.finished, "the end")
+    assert len(bench.finished) == 1
+
+
+def test_a_class_painted_later_is_learned(bench):
+    workbench = bench.workbench
+    workbench.start_engine()
+    entry, _, _truth = bench.open_blobs(paint=False)
+    store = workbench.labels(entry.key)
+    store[0, :20, :40], store[0, 60:80, :40] = 1, 2
+    train_until(bench, 5)
+    assert any("nucleus" in text for text in bench.said)
+    store[1, :20, :40] = 3
+    view(bench, entry)
+    bench.until(lambda: workbench.status.step >= 25, "further steps")
+    bench.until(
+        lambda: (
+            any("step" in text for text in bench.said)
+            or any("anew" in text for text in bench.said)
+        ),
+        "word of going on",
+    )
+    workbench.stop()
+    bench.until(lambda: bench.finished, "the end")
+    assert len(bench.finished) == 1
+    model = load_model(workbench.project.model)
+    assert [c.value for c in model.config.classes] == [1, 2, 3]
+
+
+def test_a_killed_engine_is_noticed_and_goes_on(bench):
+    workbench = bench.workbench
+    workbench.start_engine()
+    entry, _, _ = bench.open_blobs()
+    train_until(bench, 5)
+    workbench.pause()  # a pause writes the checkpoint
+    bench.until(lambda: workbench.project.checkpoint.is_file(), "the checkpoint")
+    workbench.train()
+    bench.until(lambda: workbench.status.state == "training", "going on")
+    painted = workbench.labels(entry.key)[...]
+    os.kill(workbench.engine_pid, signal.SIGKILL)
+    bench.until(lambda: workbench.status.state == "dead", "the death")
+    assert [f.reason for f in bench.finished] == ["failed"]
+    assert sum("labels are safe" in text for text in bench.said) == 1
+    workbench.train()
+    bench.until(lambda: workbench.status.step > 5, "steps after the restart")
+    assert any("Going on from step" in text for text in bench.said)
+    np.testing.assert_array_equal(workbench.labels(entry.key)[...], painted)
+
+
+def test_nothing_painted_and_one_class_only(bench):
+    workbench = bench.workbench
+    with pytest.raises(UserError, match="choose an image"):
+        workbench.train()
+    entry, _, _ = bench.open_blobs(paint=False)
+    with pytest.raises(UserError, match="Nothing is painted"):
+        workbench.train()
+    with pytest.raises(UserError, match="no masks yet"):
+        workbench.export(entry, workbench.home / "x.tif")
+    with pytest.raises(UserError, match="no model yet"):
+        workbench.save_model(workbench.home / "m.safetensors")
+    workbench.labels(entry.key)[0, :9, :9] = 1
+    workbench.train()
+    bench.until(lambda: bench.finished, "the refusal")
+    assert bench.finished[0].reason == "failed"
+    assert "another class" in bench.finished[0].message
+    assert workbench.status.state == "ready"
+    workbench.apply(entry)
+    bench.until(lambda: bench.jobs, "the refusal")
+    assert "Nothing is trained" in bench.jobs[0].message
+
+
+def test_applying_can_be_cancelled(bench):
+    workbench = bench.workbench
+    workbench.start_engine()
+    entry, _, _ = bench.open_blobs(slices=60)
+    train_until(bench, 3)
+    workbench.apply(entry)  # the run waits meanwhile
+    bench.until(lambda: workbench.status.share > 0, "progress")
+    workbench.cancel_job()
+    bench.until(lambda: bench.jobs, "the cancel")
+    assert bench.jobs[0].reason == "cancelled"
+    folder = workbench.project.folder / "predictions"
+    assert not list(folder.glob("*masks*"))
+    step = workbench.status.step
+    bench.until(lambda: workbench.status.step > step, "training after the cancel")
+
+
+def test_stop_before_the_engine_is_warm_still_finishes_once(bench):
+    bench.open_blobs()
+    bench.workbench.train()
+    bench.workbench.stop()
+    bench.until(lambda: bench.finished, "the end")
+    assert [f.reason for f in bench.finished] == ["stopped"]
+
+
+def test_the_engine_ends_with_the_window(bench):
+    workbench = bench.workbench
+    workbench.start_engine()
+    bench.until(lambda: workbench.status.warm, "the engine")
+    pid = workbench.engine_pid
+    workbench.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_home_that_cannot_be_written(bench, tmp_path):
+    (tmp_path / "home").write_text("a file")
+    entry, _, _ = bench.open_blobs(paint=False)
+    assert entry.label_shape == (3, 96, 96)
+    assert any("For now it is kept in" in text for text in bench.said)
