@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import pytest
 
 from napari_fcn.config import ClassInfo, NetworkConfig, TrainingConfig
 from napari_fcn.data import samples
 from napari_fcn.data.axes import Axes
+from napari_fcn.workbench.process import EngineProcess
 from napari_fcn.workbench.session import Workbench
 
 CLASSES = (
@@ -22,7 +24,8 @@ class Bench:
     """A workbench, and a record of all that it has emitted."""
 
     def __init__(self, home) -> None:
-        self.workbench = Workbench(home)
+        # one thread and no niceness, so that tests run well beside others
+        self.workbench = Workbench(home, partial(EngineProcess, threads=1, nice=0))
         self.said: list[str] = []
         self.finished: list = []
         self.shown: list = []
@@ -63,14 +66,5 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path):
     result = Bench(tmp_path / "home")
-    yield result
-    result.workbench.close()
-
-
-@pytest.fixture(scope="module")
-def shared_bench(tmp_path_factory):
-    """One warm engine for the tests of a module, which leave it ready."""
-    result = Bench(tmp_path_factory.mktemp("home"))
-    result.workbench.start_engine()
     yield result
     result.workbench.close()

@@ -47,8 +47,9 @@ class Compute:
         if self.device.type == "cuda":
             name = f"GPU ({torch.cuda.get_device_name(self.device)})"
         if self.device.type == "cpu":
-            name = f"processor, {torch.get_num_threads()} core(s)"
-        return name if self.dtype == torch.float32 else f"{name}, {_name(self.dtype)}"
+            cores = torch.get_num_threads()
+            name = f"processor ({cores} core{'s' if cores > 1 else ''})"
+        return name if self.dtype == torch.float32 else f"{name} in {_name(self.dtype)}"
 
 
 def _name(dtype: torch.dtype) -> str:

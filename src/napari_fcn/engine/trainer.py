@@ -42,6 +42,7 @@ DEFAULT_BATCH = {2: 8, 3: 2}
 _SMALLEST_CROP = 16
 _SCORE_CROPS = 12
 _MOST_FAULTS = 5
+_MOMENTUM = 0.1
 
 
 class Trainer:
@@ -226,6 +227,7 @@ class Trainer:
         factor = learning_rate_factor(self.step_number, progress)
         for group in self._optimiser.param_groups:
             group["lr"] = self.config.learning_rate * factor
+        self._follow_statistics()
         with self.compute.autocast():
             logits = self._network(image)
         loss = self._loss(logits, target)
@@ -240,6 +242,17 @@ class Trainer:
         else:
             self._recover()
         return value
+
+    def _follow_statistics(self) -> None:
+        """Let batch norm average all steps so far at first, then the latest ones.
+
+        With a fixed momentum its statistics would still be those of the untrained
+        network when the first predictions are looked at.
+        """
+        momentum = max(_MOMENTUM, 1 / (1 + self.step_number))
+        for module in self._network.modules():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                module.momentum = momentum
 
     def _recover(self) -> None:
         """Go back to the averaged weights after a loss that is not a number."""

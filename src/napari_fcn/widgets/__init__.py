@@ -1,1 +1,1 @@
-"""The docks in napari."""
+"""The window: docks that bind controls to the workbench, and the layers they own."""

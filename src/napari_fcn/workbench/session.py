@@ -111,13 +111,20 @@ class Workbench:
             self._engine.close()
             self._engine = None
 
-    def poll(self) -> None:
-        """Take what the engine has told and emit it; write strokes that wait."""
+    def poll(self, *, flush: bool = True) -> None:
+        """Take what the engine has told and emit it.
+
+        Parameters
+        ----------
+        flush : bool
+            Whether to write strokes that wait; not while one is drawn.
+        """
         if self._engine is not None:
             for event in self._engine.events():
                 self._handlers[type(event)](event)
         self._watch_copies()
-        self.flush()
+        if flush:
+            self.flush()
 
     # Project and images
 

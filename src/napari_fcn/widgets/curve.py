@@ -1,0 +1,104 @@
+"""The live curve: the loss, and the score on strokes the network has not seen."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyqtgraph as pg
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+if TYPE_CHECKING:
+    from napari_fcn.engine.events import Scored
+
+_LOSS_COLOUR, _SCORE_COLOUR = "#56b4e9", "#ffb000"
+_DRAW_EVERY = 0.3
+_MOST_POINTS = 1500
+_SMOOTH = 0.9
+
+
+class Curve(QWidget):
+    """Loss on the left axis, score from 0 to 1 on the right one, over seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loss: list[tuple[float, float]] = []
+        self._score: list[tuple[float, float]] = []
+        self._drawn = 0.0
+        self.plot = pg.PlotWidget(background=None)
+        self.plot.setFixedHeight(170)
+        self.plot.setMenuEnabled(False)
+        self.plot.setMouseEnabled(False, False)
+        self.plot.hideButtons()
+        item = self.plot.getPlotItem()
+        item.setLabel("left", "loss", color=_LOSS_COLOUR)
+        item.setLabel("bottom", "seconds of training")
+        item.showAxis("right")
+        item.setLabel("right", "score", color=_SCORE_COLOUR)
+        self._loss_line = item.plot(pen=pg.mkPen(_LOSS_COLOUR, width=2))
+        self._right = pg.ViewBox(enableMenu=False)
+        item.scene().addItem(self._right)
+        item.getAxis("right").linkToView(self._right)
+        self._right.setXLink(item)
+        self._right.setYRange(0, 1, padding=0.02)
+        self._right.setMouseEnabled(False, False)
+        self._score_line = pg.PlotDataItem(
+            pen=pg.mkPen(_SCORE_COLOUR, width=2),
+            symbol="o",
+            symbolSize=5,
+            symbolBrush=_SCORE_COLOUR,
+            symbolPen=None,
+        )
+        self._right.addItem(self._score_line)
+        item.vb.sigResized.connect(self._align)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.plot)
+
+    @property
+    def points(self) -> int:
+        """How many losses are known."""
+        return len(self._loss)
+
+    def add_loss(self, seconds: float, loss: float) -> None:
+        """Add the loss of a step; smoothed, since single steps vary much."""
+        if self._loss and seconds < self._loss[-1][0]:
+            self.clear()
+        if np.isfinite(loss):
+            before = self._loss[-1][1] if self._loss else loss
+            self._loss.append((seconds, _SMOOTH * before + (1 - _SMOOTH) * loss))
+        if len(self._loss) > _MOST_POINTS:
+            self._loss = self._loss[::2]
+        self._draw()
+
+    def add_score(self, event: Scored) -> None:
+        """Add a score."""
+        self._score.append((event.seconds, event.score))
+        if len(self._score) > _MOST_POINTS:
+            self._score = self._score[::2]
+        self._draw()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._loss, self._score = [], []
+        self._drawn = 0.0
+        self._draw()
+
+    def _draw(self) -> None:
+        now = time.monotonic()
+        if now - self._drawn < _DRAW_EVERY:
+            return
+        self._drawn = now
+        for line, points in (
+            (self._loss_line, self._loss),
+            (self._score_line, self._score),
+        ):
+            data = np.array(points).reshape(-1, 2)
+            line.setData(data[:, 0], data[:, 1])
+
+    def _align(self) -> None:
+        """Keep the score's view exactly over that of the loss."""
+        box = self.plot.getPlotItem().vb
+        self._right.setGeometry(box.sceneBoundingRect())
+        self._right.linkedViewChanged(box, self._right.XAxis)

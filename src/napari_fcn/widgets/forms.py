@@ -1,0 +1,140 @@
+"""Forms built from the fields of frozen settings, and read back into them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from magicgui.widgets import Container, create_widget
+from pydantic import BaseModel, ValidationError
+
+from napari_fcn.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic.fields import FieldInfo
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+_BOUNDS = {"ge": "min", "gt": "min", "le": "max", "lt": "max"}
+
+
+class Form(Generic[Settings]):
+    """Controls for some fields of a pydantic model.
+
+    Parameters
+    ----------
+    settings : BaseModel
+        What is shown at first; fields without a control keep their values.
+    fields : mapping
+        Field name to its words in the form.
+    choices : mapping
+        Field name to the values one may choose from.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        fields: Mapping[str, str],
+        choices: Mapping[str, tuple[Any, ...]] | None = None,
+    ) -> None:
+        self._settings = settings
+        descriptions = _descriptions(type(settings))
+        self._optional = {
+            name
+            for name in fields
+            if type(settings).model_fields[name].annotation == (int | None)
+        }
+        controls = []
+        for name, words in fields.items():
+            control = self._control(name, words, (choices or {}).get(name))
+            control.tooltip = descriptions.get(name, "")
+            controls.append(control)
+        self.container: Container[Any] = Container(widgets=controls, labels=True)
+
+    def _control(self, name: str, words: str, choices: tuple[Any, ...] | None) -> Any:
+        """Make the control of a field; None is shown as 0, called "automatic"."""
+        info = type(self._settings).model_fields[name]
+        value = getattr(self._settings, name)
+        optional = name in self._optional
+        options: dict[str, Any] = {"choices": choices} if choices else _options(info)
+        if optional:
+            options["min"] = 0
+        control = create_widget(
+            value=value or 0 if optional else value,
+            annotation=int if optional else info.annotation,
+            name=name,
+            label=words,
+            options=options,
+        )
+        if optional:
+            control.native.setSpecialValueText("automatic")
+        return control
+
+    def value(self) -> Settings:
+        """Return the settings as the form shows them.
+
+        Raises
+        ------
+        UserError
+            If they do not go together.
+        """
+        changes = {
+            control.name: None
+            if control.name in self._optional and not control.value
+            else control.value
+            for control in self.container
+        }
+        try:
+            return type(self._settings).model_validate(
+                {**self._settings.model_dump(), **changes}
+            )
+        except ValidationError as error:
+            reason = error.errors()[0]
+            name = ".".join(str(part) for part in reason["loc"])
+            raise UserError(
+                f"The setting {name} does not fit ({reason['msg']}); change it."
+            ) from error
+
+    def show(self, settings: Settings) -> None:
+        """Show other settings."""
+        self._settings = settings
+        with self.container.changed.blocked():
+            for control in self.container:
+                value = getattr(settings, control.name)
+                control.value = 0 if value is None else value
+
+
+def _options(info: FieldInfo) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for constraint in info.metadata:
+        for name, bound in _BOUNDS.items():
+            if hasattr(constraint, name):
+                options[bound] = getattr(constraint, name)
+    if info.annotation is float:
+        options["step"] = 10 ** _magnitude(info.default)
+    if info.annotation is int and "max" in options:
+        options["max"] = min(options["max"], 2**31 - 1)
+    return options
+
+
+def _magnitude(value: Any) -> int:
+    """Return the power of ten that a value should be changed by."""
+    text = f"{float(value or 0.1):e}"
+    return int(text.split("e")[1]) - (0 if text[0] != "1" else 1)
+
+
+def _descriptions(model: type[BaseModel]) -> dict[str, str]:
+    """Read what each field means from the docstring of its class."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in (model.__doc__ or "").split("Attributes")[-1].splitlines():
+        text = line.strip()
+        if " : " in text:
+            name = text.split(" : ")[0]
+            for part in name.split(", "):
+                found[part] = ""
+        elif text and name and not text.startswith("-"):
+            for part in name.split(", "):
+                found[part] = f"{found[part]} {text}".strip()
+    return found

@@ -1,0 +1,107 @@
+"""What a napari Image layer is: its pixels, axes and file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_fcn.data.axes import Axes
+from napari_fcn.errors import UserError
+from napari_fcn.widgets.reader import PATH
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Layer
+
+_CHOICES = {
+    2: ("YX",),
+    3: ("ZYX", "TYX", "CYX"),
+    4: ("TZYX", "CZYX", "ZCYX", "TCYX", "CTYX"),
+    5: ("TCZYX", "TZCYX", "CTZYX", "QTZYX"),
+    6: ("QTCZYX", "QTZCYX"),
+}
+_WORDS = {"T": "time points", "Z": "slices", "C": "channels", "Q": "positions"}
+_FEW = 5
+
+
+def pixels_of(layer: Image) -> Any:
+    """Return the full-resolution array of a layer."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def axes_choices(layer: Image) -> tuple[str, ...]:
+    """Return what the axes of a layer may be, the likeliest first.
+
+    Raises
+    ------
+    UserError
+        If the image has more axes than can be named.
+    """
+    if layer.ndim not in _CHOICES:
+        raise UserError(
+            f"{layer.name} has {layer.ndim} axes; choose an image with 2 to 6."
+        )
+    choices = list(_CHOICES[layer.ndim])
+    if layer.rgb:
+        return tuple(c for c in choices if "C" not in c)
+    named = "".join(layer.axis_labels).upper() if _are_letters(layer) else ""
+    shape = pixels_of(layer).shape[: layer.ndim]
+    likely = [c for c in choices if _is_likely(c, shape)]
+    order = [*([named] if named else []), *likely, *choices]
+    return tuple(dict.fromkeys(order))
+
+
+def _are_letters(layer: Image) -> bool:
+    """Tell whether the axis labels are single letters that name an image's axes."""
+    text = "".join(layer.axis_labels).upper()
+    return (
+        all(len(label) == 1 for label in layer.axis_labels)
+        and len(set(text)) == len(text)
+        and set("YX") <= set(text) <= set("QTCZYX")
+    )
+
+
+def _is_likely(names: str, shape: tuple[int, ...]) -> bool:
+    """Take short axes for channels and long ones for anything else."""
+    channel = names.find("C")
+    short = [i for i, n in enumerate(shape[:-2]) if n <= _FEW]
+    return channel in short if channel >= 0 else not short or len(shape) == 3
+
+
+def axes_of(layer: Image, names: str) -> Axes:
+    """Return the axes of a layer's pixels with its scale, units and translation."""
+    extra = "S" if layer.rgb else ""
+    tail = (1.0,) * len(extra)
+    return Axes.of(
+        names + extra,
+        (*(float(s) for s in layer.scale), *tail),
+        (*(str(u) for u in layer.units), *("pixel",) * len(extra)),
+        (*(float(t) for t in layer.translate), *(0.0,) * len(extra)),
+    )
+
+
+def path_of(layer: Layer) -> Path | None:
+    """Return the file that a layer was read from, if it is known."""
+    path = layer.metadata.get(PATH) or layer.source.path
+    return Path(path) if path and Path(path).exists() else None
+
+
+def describe(layer: Image, names: str) -> str:
+    """Say in words what the axes mean, such as ``8 slices of 256 × 256 pixels``."""
+    shape = pixels_of(layer).shape
+    sizes = dict(zip(names, shape, strict=False))
+    plane = f"{sizes['X']} × {sizes['Y']} pixels"
+    rest = [
+        f"{n} {_WORDS.get(letter, 'positions')}"
+        for letter, n in sizes.items()
+        if letter not in "YX"
+    ]
+    if layer.rgb:
+        rest.append("in colour")
+    text = f"{', '.join(rest)} – {plane}" if rest else plane
+    return f"{text}, {_step(layer, names)}"
+
+
+def _step(layer: Image, names: str) -> str:
+    step, unit = float(layer.scale[names.index("X")]), layer.units[names.index("X")]
+    short = f"{unit:~P}" if str(unit) != "pixel" else ""
+    return f"{step:g} {short} per pixel" if short else "no scale given"

@@ -1,0 +1,74 @@
+"""The settings that most users never open, as forms made from their fields."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from napari_fcn.config import AugmentationConfig, NetworkConfig, TrainingConfig
+from napari_fcn.widgets.forms import Form
+
+_NETWORK = {
+    "ndim": "Learn in",
+    "width": "Width (channels)",
+    "depth": "Depth (levels)",
+}
+_TRAINING = {
+    "loss": "Loss",
+    "learning_rate": "Learning rate",
+    "crop": "Crop size (pixels)",
+    "batch": "Crops per step",
+    "held_out": "Strokes kept for scoring",
+    "device": "Device",
+    "precision": "Precision",
+    "seed": "Seed",
+}
+_AUGMENTATION = {
+    "flip": "Flip",
+    "rotate": "Rotate",
+    "scale": "Zoom",
+    "elastic": "Elastic (pixels)",
+    "brightness": "Brightness",
+    "contrast": "Contrast",
+    "noise": "Noise",
+    "blur": "Blur (pixels)",
+}
+_CHOICES = {
+    "ndim": (("2D, slice by slice", 2), ("3D, whole volumes", 3)),
+    "loss": (
+        "ce+jaccard", "ce", "jaccard", "dice", "ce+dice", "focal", "power-jaccard",
+    ),
+}  # fmt: skip
+
+
+class Settings(QWidget):
+    """Forms for network, training and augmentation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = Form(NetworkConfig(), _NETWORK, _CHOICES)
+        self.training = Form(TrainingConfig(), _TRAINING, _CHOICES)
+        self.augmentation = Form(AugmentationConfig(), _AUGMENTATION)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for title, form in (
+            ("Network", self.network),
+            ("Training", self.training),
+            ("How crops are varied", self.augmentation),
+        ):
+            layout.addWidget(QLabel(title))
+            layout.addWidget(form.container.native)
+
+    def value(self) -> tuple[NetworkConfig, TrainingConfig]:
+        """Return the settings; raises `UserError` if they do not go together."""
+        training = self.training.value()
+        augmentation = self.augmentation.value()
+        return (
+            self.network.value(),
+            training.model_copy(update={"augmentation": augmentation}),
+        )
+
+    def load(self, network: NetworkConfig, training: TrainingConfig) -> None:
+        """Show these settings."""
+        self.network.show(network)
+        self.training.show(training)
+        self.augmentation.show(training.augmentation)

@@ -1,0 +1,392 @@
+"""The dock "Label & Train": choose an image, paint, train, look, correct."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from napari_fcn.errors import UserError
+from napari_fcn.widgets.classlist import ClassList
+from napari_fcn.widgets.curve import Curve
+from napari_fcn.widgets.host import Host, host_of, tabify
+from napari_fcn.widgets.imagebox import ImageBox
+from napari_fcn.widgets.keys import bind_keys, unbind_keys
+from napari_fcn.widgets.settings import Settings
+from napari_fcn.widgets.words import button_text, score_text, state_text
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_fcn.config import ClassInfo
+    from napari_fcn.engine.events import Finished
+    from napari_fcn.workbench.status import Status
+
+_BIG = "font-size: 15pt; font-weight: bold; padding: 7px;"
+_HEADING = "font-weight: bold; margin-top: 5px;"
+
+
+class TrainDock(QWidget):
+    """Everything one needs to teach a network, from top to bottom.
+
+    Parameters
+    ----------
+    napari_viewer : ViewerModel
+        The viewer.
+    host : Host, optional
+        The viewer's host; found, or made, by default.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel, host: Host | None = None) -> None:
+        super().__init__()
+        host = host or host_of(napari_viewer)
+        self.viewer: ViewerModel = host.viewer
+        self.workbench, self.scene = host.workbench, host.scene
+        self._keys: list[tuple[Any, Any]] = []
+        self.image_box = ImageBox(self.viewer, self.scene)
+        self.class_list = ClassList()
+        self.curve = Curve()
+        self.settings = Settings()
+        self._make_controls()
+        self._lay_out()
+        self._connect()
+        self._show_status(self.workbench.status)
+        self.paint_box.setEnabled(False)
+        QTimer.singleShot(0, lambda: tabify(self))
+
+    def say(self, text: str) -> None:
+        """Show one sentence to the user."""
+        self.message.setText(text)
+        self.message.setVisible(bool(text))
+
+    def start(self) -> None:
+        """Work on the chosen image: its labels appear, the brush is ready."""
+        layer = self.image_box.layer()
+        if layer is None:
+            self.say("Open an image first.")
+            return
+        try:
+            image = self.scene.work_on(layer, self.image_box.names())
+        except UserError as error:
+            self.say(str(error))
+            return
+        self.say("")
+        project = self.workbench.project
+        if project is not None:
+            self.class_list.show_classes(project.record.classes, self._first())
+            self.settings.load(project.record.network, project.record.training)
+            self.place.setText(f"Kept in {_short(project.folder)}")
+            self.place.setToolTip(str(project.folder))
+        self.paint_box.setEnabled(True)
+        self.image_box.start_button.setText(f"Labelling {image.name}")
+        self._bind_keys()
+        self._pick(self.class_list.current() or 1)
+        self._list_probabilities()
+        self.scene.look()
+
+    def toggle(self) -> None:
+        """Train, pause, go on: whatever the big button says."""
+        state = self.workbench.status.state
+        try:
+            if state == "training":
+                self.workbench.pause()
+            else:
+                self._take_settings()
+                self.say("")
+                self.workbench.train()
+        except UserError as error:
+            self.say(str(error))
+
+    def train_anew(self) -> None:
+        """Forget what was learned and train on the same strokes again."""
+        self._train_from(None)
+
+    def train_from_model(self) -> None:
+        """Ask for a model file and start from it."""
+        path, _ = QFileDialog.getOpenFileName(
+            self, "Start from a model", filter="Models (*.safetensors)"
+        )
+        if path:
+            self._train_from(Path(path))
+
+    def _train_from(self, model: Path | None) -> None:
+        if self.workbench.status.state not in ("ready", "dead"):
+            self.say("Stop the training that runs first.")
+            return
+        try:
+            self._take_settings()
+            self.curve.clear()
+            self.workbench.train(model, anew=True)
+        except UserError as error:
+            self.say(str(error))
+
+    def save_model(self) -> None:
+        """Ask where to and save the best model."""
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save the model", "model.safetensors", "Models (*.safetensors)"
+        )
+        if not path:
+            return
+        try:
+            self.workbench.save_model(Path(path).with_suffix(".safetensors"))
+        except UserError as error:
+            self.say(str(error))
+        else:
+            self.say(f"Saved {Path(path).name}.")
+
+    def show_prediction(self, visible: bool) -> None:
+        """Show or hide the prediction."""
+        if self.scene.prediction is not None:
+            self.scene.prediction.visible = visible
+        self.overlay_check.setChecked(visible)
+
+    def _make_controls(self) -> None:
+        self.place = QLabel()
+        self.place.setWordWrap(True)
+        self.place.setStyleSheet("color: #888;")
+        self.import_button = QPushButton("Take strokes from a layer…")
+        self.import_button.setToolTip("Use a Labels layer that you have as strokes")
+        self.train_button = QPushButton()
+        self.train_button.setStyleSheet(_BIG)
+        self.stop_button = QPushButton("Stop")
+        self.stop_button.setToolTip("End training and keep the best network")
+        self.state = QLabel()
+        self.state.setWordWrap(True)
+        self.score = QLabel()
+        self.score.setWordWrap(True)
+        self.message = QLabel()
+        self.message.setWordWrap(True)
+        self.message.setStyleSheet(
+            "background: #5a4a10; color: #fff3c4; border-radius: 3px; padding: 5px;"
+        )
+        self.message.hide()
+        self.overlay_check = QCheckBox("Show prediction")
+        self.overlay_check.setChecked(True)
+        self.opacity = QSlider(Qt.Orientation.Horizontal)
+        self.opacity.setRange(5, 100)
+        self.opacity.setValue(45)
+        self.opacity.setToolTip("Opacity of the prediction")
+        self.probability = QComboBox()
+        self.probability.setToolTip("How sure the network is of a class, from 0 to 1")
+        self.anew_button = QPushButton("Start anew")
+        self.anew_button.setToolTip("Forget what was learned; the strokes stay")
+        self.from_button = QPushButton("From a model…")
+        self.from_button.setToolTip("Start from a network that was trained before")
+        self.save_button = QPushButton("Save model…")
+
+    def _lay_out(self) -> None:
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setSpacing(4)
+        column.addWidget(_heading("1  Image"))
+        column.addWidget(self.image_box)
+        column.addWidget(_heading("2  Paint a few strokes of each class"))
+        self.paint_box = QWidget()
+        paint = QVBoxLayout(self.paint_box)
+        paint.setContentsMargins(0, 0, 0, 0)
+        paint.addWidget(self.class_list)
+        paint.addWidget(self.import_button)
+        column.addWidget(self.paint_box)
+        column.addWidget(_heading("3  Train – and go on painting where it is wrong"))
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.train_button, 1)
+        buttons.addWidget(self.stop_button)
+        column.addLayout(buttons)
+        for widget in (self.message, self.state, self.score, self.curve):
+            column.addWidget(widget)
+        column.addWidget(_heading("4  Look"))
+        column.addWidget(self._look_box())
+        column.addWidget(self._more())
+        column.addWidget(self.place)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(inner)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+        self.setMinimumWidth(340)
+
+    def _look_box(self) -> QWidget:
+        box = QWidget()
+        grid = QGridLayout(box)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(self.overlay_check, 0, 0)
+        grid.addWidget(QLabel("key H"), 0, 1)
+        grid.addWidget(self.opacity, 0, 2)
+        grid.addWidget(QLabel("Probability of"), 1, 0)
+        grid.addWidget(self.probability, 1, 1, 1, 2)
+        grid.setColumnStretch(2, 1)
+        return box
+
+    def _more(self) -> QWidget:
+        fold = QCollapsible("More settings")
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(0, 0, 0, 0)
+        row = QHBoxLayout()
+        for button in (self.anew_button, self.from_button, self.save_button):
+            row.addWidget(button)
+        column.addLayout(row)
+        column.addWidget(self.settings)
+        fold.addWidget(content)
+        return fold
+
+    def _connect(self) -> None:
+        self.image_box.started.connect(self.start)
+        self.image_box.failed.connect(self.say)
+        self.class_list.picked.connect(self._pick)
+        self.class_list.changed.connect(self._set_classes)
+        self.import_button.clicked.connect(self._import_strokes)
+        self.train_button.clicked.connect(self.toggle)
+        self.stop_button.clicked.connect(self.workbench.stop)
+        self.overlay_check.toggled.connect(self.show_prediction)
+        self.opacity.valueChanged.connect(self._set_opacity)
+        self.probability.currentIndexChanged.connect(self._choose_probability)
+        self.anew_button.clicked.connect(self.train_anew)
+        self.from_button.clicked.connect(self.train_from_model)
+        self.save_button.clicked.connect(self.save_model)
+        self.workbench.status_changed.connect(self._show_status)
+        self.workbench.said.connect(self.say)
+        self.workbench.stepped.connect(self.curve.add_loss)
+        self.workbench.scored.connect(self.curve.add_score)
+        self.workbench.finished.connect(self._on_finished)
+
+    def _first(self) -> int:
+        classes = (
+            self.workbench.project.record.classes if self.workbench.project else ()
+        )
+        return next((c.value for c in classes if not c.background), 1)
+
+    def _pick(self, value: int) -> None:
+        """Give the brush a class, and put it into the hand."""
+        layer = self.scene.strokes
+        self.class_list.set_current(value)
+        if layer is None or layer not in self.viewer.layers:
+            return
+        layer.selected_label = value
+        layer.mode = "paint" if value else "erase"
+        self.viewer.layers.selection.active = layer
+
+    def _bind_keys(self) -> None:
+        unbind_keys(self._keys)
+        layer = self.scene.strokes
+        if layer is not None:
+            self._keys = bind_keys(
+                self.viewer, layer, self._pick_number, self._toggle_overlay, self._fade
+            )
+
+    def _pick_number(self, number: int) -> None:
+        """Switch to the class whose key it is."""
+        if number == 0:
+            self._pick(0)
+        elif number <= len(self.class_list.classes):
+            self._pick(self.class_list.classes[number - 1].value)
+
+    def _toggle_overlay(self) -> None:
+        self.show_prediction(not self.overlay_check.isChecked())
+
+    def _fade(self, steps: int) -> None:
+        self.opacity.setValue(self.opacity.value() + 10 * steps)
+
+    def _set_opacity(self, percent: int) -> None:
+        for layer in (self.scene.prediction, self.scene.masks):
+            if layer is not None:
+                layer.opacity = percent / 100
+
+    def _set_classes(self, classes: tuple[ClassInfo, ...]) -> None:
+        try:
+            self.workbench.set_classes(classes)
+        except UserError as error:
+            self.say(str(error))
+        self.scene.show_classes(classes)
+        self._list_probabilities()
+        if self.workbench.status.state in ("training", "paused"):
+            self.say("New or changed classes count from the next start of training.")
+
+    def _list_probabilities(self) -> None:
+        chosen = self.probability.currentData()
+        self.probability.blockSignals(True)
+        self.probability.clear()
+        self.probability.addItem("– not shown –", None)
+        for info in self.class_list.classes:
+            self.probability.addItem(info.name, info.value)
+        self.probability.setCurrentIndex(max(0, self.probability.findData(chosen)))
+        self.probability.blockSignals(False)
+
+    def _choose_probability(self) -> None:
+        try:
+            self.scene.show_probability(self.probability.currentData())
+        except UserError as error:
+            self.say(str(error))
+
+    def _import_strokes(self) -> None:
+        """Take over the strokes of the one layer that fits, or say what to do."""
+        from napari.layers import Labels
+
+        own = (self.scene.strokes, self.scene.prediction, self.scene.masks)
+        layers = [
+            layer
+            for layer in self.viewer.layers
+            if isinstance(layer, Labels) and layer not in own
+        ]
+        if not layers:
+            self.say("Open the strokes as a Labels layer first, then press this again.")
+            return
+        chosen = [x for x in layers if x in self.viewer.layers.selection] or layers
+        try:
+            self.scene.adopt(chosen[-1])
+        except UserError as error:
+            self.say(str(error))
+        else:
+            self.say(f"Took the strokes of {chosen[-1].name}.")
+
+    def _take_settings(self) -> None:
+        project = self.workbench.project
+        if project is None:
+            self.start()
+            project = self.workbench.project
+        if project is not None:
+            network, training = self.settings.value()
+            project.update(network=network, training=training)
+
+    def _show_status(self, status: Status) -> None:
+        self.train_button.setText(button_text(status))
+        self.train_button.setEnabled(status.state != "stopping")
+        self.stop_button.setEnabled(status.state in ("training", "paused"))
+        self.state.setText(state_text(status))
+        self.score.setText(score_text(status))
+        self.settings.setEnabled(status.state in ("ready", "dead"))
+
+    def _on_finished(self, event: Finished) -> None:
+        if event.reason != "failed":
+            self.say("")
+
+
+def _heading(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setStyleSheet(_HEADING)
+    return label
+
+
+def _short(folder: Path) -> str:
+    home = Path.home()
+    return (
+        f"~/{folder.relative_to(home)}" if folder.is_relative_to(home) else str(folder)
+    )

@@ -1,0 +1,95 @@
+"""Which part of an image is on the screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Labels
+
+    from napari_fcn.data.axes import Axes
+
+
+@dataclass(frozen=True)
+class Visible:
+    """A part of an image.
+
+    Attributes
+    ----------
+    sample : tuple of int
+        Which sample of the network's input.
+    region : tuple of slice
+        Which part of it, in the order (Z,) Y, X.
+    """
+
+    sample: tuple[int, ...]
+    region: tuple[slice, ...]
+
+
+def visible(
+    viewer: ViewerModel, layer: Labels, axes: Axes, ndim: int, skip: int | None = None
+) -> Visible:
+    """Return what of a labels layer is on the screen.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer.
+    layer : Labels
+        A layer with the labels of the image.
+    axes : Axes
+        Of the labels.
+    ndim : {2, 3}
+        Spatial axes of the network.
+    skip : int, optional
+        Position of a channel axis that the layer has and the labels do not.
+
+    Returns
+    -------
+    Visible
+        The current sample, and its visible part. Where a sample axis is displayed, as
+        when a stack is seen in 3D, its current position counts.
+    """
+    low, high = _bounds(viewer, layer)
+    shape = layer.data.shape
+    if skip is not None:
+        low, high = np.delete(low, skip), np.delete(high, skip)
+        shape = (*shape[:skip], *shape[skip + 1 :])
+    point = _current(viewer, layer, skip)
+    sample = tuple(int(point[i]) for i in axes.samples(ndim))
+    region = tuple(_range(low[i], high[i], shape[i]) for i in axes.spatial(ndim))
+    return Visible(sample, region)
+
+
+def _bounds(viewer: ViewerModel, layer: Labels) -> tuple[np.ndarray, np.ndarray]:
+    """Return first and last visible index per axis of the layer."""
+    size = np.array(layer.data.shape)
+    displayed = _displayed(viewer, layer)
+    point = _current(viewer, layer)
+    low, high = point.copy(), point.copy()
+    corners = np.asarray(layer.corner_pixels)
+    for axis in displayed:
+        drawn = corners[1, axis] > corners[0, axis]  # zeros before the first drawing
+        low[axis] = corners[0, axis] if drawn else 0
+        high[axis] = corners[1, axis] if drawn else size[axis] - 1
+    return np.clip(low, 0, size - 1), np.clip(high, 0, size - 1)
+
+
+def _displayed(viewer: ViewerModel, layer: Labels) -> list[int]:
+    offset = viewer.dims.ndim - layer.ndim
+    return [axis - offset for axis in viewer.dims.displayed if axis >= offset]
+
+
+def _current(viewer: ViewerModel, layer: Labels, skip: int | None = None) -> np.ndarray:
+    """Return the current position in pixels of the layer."""
+    point = np.asarray(layer.world_to_data(viewer.dims.point))
+    index = np.clip(np.round(point).astype(int), 0, np.array(layer.data.shape) - 1)
+    return index if skip is None else np.delete(index, skip)
+
+
+def _range(low: int, high: int, size: int) -> slice:
+    return slice(int(max(0, low)), int(min(size, high + 1)))

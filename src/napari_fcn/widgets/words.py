@@ -1,0 +1,61 @@
+"""What the window says about the state of things, in plain words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_fcn.workbench.status import Status
+
+_BUTTON = {
+    "ready": "Train",
+    "training": "Pause",
+    "paused": "Go on",
+    "stopping": "Stopping…",
+    "dead": "Restart and go on",
+}
+_JOBS = {
+    "copy": "Copying the image into the project",
+    "apply": "Predicting the whole image",
+    "export": "Saving",
+}
+
+
+def button_text(status: Status) -> str:
+    """Return what the big button does now."""
+    if status.state == "ready" and status.step:
+        return "Train on"
+    return _BUTTON[status.state]
+
+
+def state_text(status: Status) -> str:
+    """Return one line on what the engine does, where and how fast."""
+    where = f" on the {status.device}" if status.device else ""
+    if status.job:
+        return f"{_JOBS[status.job]}: {status.share:.0%}"
+    if status.state == "dead":
+        return "The engine has stopped."
+    if not status.warm:
+        return "The engine is starting…"
+    if status.state in ("training", "stopping"):
+        speed = f", {status.speed:.1f} steps/s" if status.speed else ""
+        return f"Learning{where} – step {status.step}, {_time(status.seconds)}{speed}"
+    if status.state == "paused":
+        return f"Paused after step {status.step}, {_time(status.seconds)}."
+    if status.step:
+        return f"Ready. Learned {status.step} steps in {_time(status.seconds)}."
+    return f"Ready to learn{where}."
+
+
+def score_text(status: Status) -> str:
+    """Return one line on how good it is."""
+    if status.score is None:
+        return ""
+    on = "strokes it has never seen" if status.held_out else "the strokes it learned"
+    return f"Score on {on}: {status.score:.2f} (1 is perfect)"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min"
