@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from napari_fcn.config.base import Frozen
 
+PRESETS: dict[str, dict[str, Any]] = {
+    "cnn": {"batch_norm": False},
+    "fcn-32s": {"depth": 5},
+    "fcn-16s": {"depth": 5},
+    "fcn-8s": {"depth": 5},
+    "patch": {"width": 48, "depth": 4, "batch_norm": False},
+    "segnet": {"depth": 5},
+    "unet-2015": {"width": 64, "depth": 4, "batch_norm": False},
+    "unet-deep": {"deep_supervision": True},
+    "unet-indices": {"up": "indices"},
+    "unet-nearest": {"up": "nearest"},
+    "unet-residual": {"residual": True},
+    "unet-strided": {"down": "stride"},
+}
+"""What the fields of a network of this name are, unless they are given."""
+
+PRESETS_3D: dict[str, dict[str, Any]] = {
+    "patch": {"width": 16, "depth": 2},
+    "unet-2015": {"width": 16, "depth": 2},
+}
+"""What differs from `PRESETS` in 3D, where the published sizes fill the memory."""
+
 
 class NetworkConfig(Frozen):
     """What a network is built from.
+
+    The defaults below are those of `unet`; `PRESETS` has what differs for the others.
+    A network ignores the fields that its architecture has no use for.
 
     Attributes
     ----------
@@ -31,6 +56,21 @@ class NetworkConfig(Frozen):
     flat_levels : int
         For anisotropic 3D stacks: how many of the upper levels neither pool nor
         convolve along the first spatial axis.
+    layers : int
+        Hidden layers of the plain CNN, which makes nothing smaller.
+    down : {"pool", "stride"}
+        How the image is made smaller: by its maxima, or by a strided convolution.
+    up : {"transpose", "nearest", "indices"}
+        How features are made larger: by a transposed convolution, by replication and
+        a convolution, or to where the maxima were.
+    residual : bool
+        Whether each block adds its input to its output.
+    deep_supervision : bool
+        Whether the coarser levels of the decoder learn to predict, too.
+    coordinates : bool
+        Whether the position of each pixel enters as extra channels, one per axis.
+    encoder : {"resnet18", "resnet34", "resnet50"}
+        What network was trained on photographs, where one is used.
     """
 
     name: str = "unet"
@@ -42,9 +82,36 @@ class NetworkConfig(Frozen):
     batch_norm: bool = True
     skips: bool = True
     flat_levels: int = Field(default=0, ge=0, le=8)
+    layers: int = Field(default=8, ge=1, le=64)
+    down: Literal["pool", "stride"] = "pool"
+    up: Literal["transpose", "nearest", "indices"] = "transpose"
+    residual: bool = False
+    deep_supervision: bool = False
+    coordinates: bool = False
+    encoder: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_the_preset(cls, data: Any) -> Any:
+        name = data.get("name") if isinstance(data, dict) else None
+        if not isinstance(name, str):
+            return data
+        in_3d = PRESETS_3D.get(name, {}) if data.get("ndim") == 3 else {}
+        return {**PRESETS.get(name, {}), **in_3d, **data}
 
     @model_validator(mode="after")
     def _flat_levels_need_3d(self) -> NetworkConfig:
         if self.flat_levels and self.ndim == 2:
             raise ValueError("flat_levels is for 3D networks only")
         return self
+
+    @model_validator(mode="after")
+    def _indices_need_pooling(self) -> NetworkConfig:
+        if self.up == "indices" and self.down != "pool":
+            raise ValueError("up='indices' needs down='pool', which finds the maxima")
+        return self
+
+    @property
+    def input_channels(self) -> int:
+        """Channels that enter the network: the image's and the coordinates."""
+        return self.in_channels + (self.ndim if self.coordinates else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -167,7 +167,7 @@ class CropSampler:
     def read(
         self,
         key: SampleKey,
-        centre: Sequence[int] | NDArray[np.int64],
+        centre: Sequence[int] | NDArray[np.integer[Any]],
         crop: Sequence[int],
         *,
         held: bool,

@@ -23,10 +23,89 @@ POOL: dict[int, type[nn.MaxPool2d] | type[nn.MaxPool3d]] = {
     2: nn.MaxPool2d,
     3: nn.MaxPool3d,
 }
+UNPOOL: dict[int, type[nn.MaxUnpool2d] | type[nn.MaxUnpool3d]] = {
+    2: nn.MaxUnpool2d,
+    3: nn.MaxUnpool3d,
+}
+
+
+def conv_layers(
+    in_channels: int,
+    out_channels: int,
+    kernel: Sequence[int],
+    *,
+    batch_norm: bool,
+    padded: bool = True,
+) -> list[nn.Module]:
+    """Return a convolution, batch normalisation (on request) and ReLU.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels before and after.
+    kernel : sequence of int
+        Odd kernel size per spatial axis; its length gives the dimension.
+    batch_norm : bool
+        Whether batch normalisation (Ioffe & Szegedy 2015) follows the convolution.
+    padded : bool
+        Whether zeros around the features keep their size.
+    """
+    ndim = len(kernel)
+    padding = tuple(k // 2 if padded else 0 for k in kernel)
+    layers: list[nn.Module] = [
+        CONV[ndim](
+            in_channels,
+            out_channels,
+            tuple(kernel),  # type: ignore[arg-type]
+            padding=padding,  # type: ignore[arg-type]
+            bias=not batch_norm,
+        )
+    ]
+    if batch_norm:
+        layers.append(NORM[ndim](out_channels))
+    return [*layers, nn.ReLU(inplace=True)]
 
 
 class ConvBlock(nn.Sequential):
-    """Two padded convolutions, each with batch norm (on request) and ReLU.
+    """Two or more convolutions, each with batch norm (on request) and ReLU.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels before and after.
+    kernel : sequence of int
+        Odd kernel size per spatial axis; its length gives the dimension.
+    batch_norm : bool
+        Whether batch normalisation (Ioffe & Szegedy 2015) follows each convolution.
+    padded : bool
+        Whether zeros around the features keep their size.
+    convolutions : int
+        How many.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: Sequence[int],
+        *,
+        batch_norm: bool,
+        padded: bool = True,
+        convolutions: int = 2,
+    ) -> None:
+        layers: list[nn.Module] = []
+        for channels in (in_channels, *[out_channels] * (convolutions - 1)):
+            layers += conv_layers(
+                channels, out_channels, kernel, batch_norm=batch_norm, padded=padded
+            )
+        super().__init__(*layers)
+
+
+class ResidualBlock(nn.Module):
+    """Two padded convolutions whose output is added to the input, then ReLU.
+
+    He et al. 2016, "Deep residual learning for image recognition", fig. 2 and eq. 2:
+    where the channels change, the input passes through a 1x1 convolution.
 
     Parameters
     ----------
@@ -46,23 +125,23 @@ class ConvBlock(nn.Sequential):
         *,
         batch_norm: bool,
     ) -> None:
-        ndim = len(kernel)
-        padding = tuple(k // 2 for k in kernel)
-        layers: list[nn.Module] = []
-        for channels in (in_channels, out_channels):
-            layers.append(
-                CONV[ndim](
-                    channels,
-                    out_channels,
-                    tuple(kernel),  # type: ignore[arg-type]
-                    padding=padding,  # type: ignore[arg-type]
-                    bias=not batch_norm,
-                )
-            )
-            if batch_norm:
-                layers.append(NORM[ndim](out_channels))
-            layers.append(nn.ReLU(inplace=True))
-        super().__init__(*layers)
+        super().__init__()
+        block = ConvBlock(in_channels, out_channels, kernel, batch_norm=batch_norm)
+        self.body = nn.Sequential(*list(block)[:-1])
+        same = in_channels == out_channels
+        self.shortcut = (
+            nn.Identity()
+            if same
+            else CONV[len(kernel)](in_channels, out_channels, 1, bias=False)
+        )
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Map (N, in_channels, ...) to (N, out_channels, ...)."""
+        result: torch.Tensor = self.activation(
+            self.body(features) + self.shortcut(features)
+        )
+        return result
 
 
 class CoverageChannel(nn.Module):

@@ -1,4 +1,4 @@
-"""The U-Net in 2D and 3D."""
+"""The U-Net in 2D and 3D, with the variants that have proved themselves."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from napari_fcn.networks.blocks import CONV, POOL, UP_CONV, ConvBlock, CoverageChannel
+from napari_fcn.networks.blocks import (
+    CONV,
+    POOL,
+    UNPOOL,
+    UP_CONV,
+    ConvBlock,
+    CoverageChannel,
+    ResidualBlock,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_fcn.config import NetworkConfig
 
 
@@ -23,12 +33,18 @@ class UNet(nn.Module):
     Parameters
     ----------
     config : NetworkConfig
-        Dimension, channels, width, depth, batch norm and skip connections.
+        Dimension, channels, width, depth, batch norm, skip connections, and how to
+        go down and up: ``down``, ``up``, ``residual``, ``deep_supervision``.
 
     Notes
     -----
     Each spatial size of the input must be a multiple of the total stride,
     2 ** depth along axes that every level pools.
+
+    With deep supervision (Lee et al. 2015, "Deeply-supervised nets"; Dou et al. 2016
+    in 3D) each coarser level of the decoder has a head of its own. While training,
+    and only then, the network returns a tuple: its logits, then those of the coarser
+    levels, finest first, replicated to the size of the image.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -38,42 +54,133 @@ class UNet(nn.Module):
         channels = [config.width * 2**level for level in range(depth + 1)]
         kernels = [self._along(level, 3, 1) for level in range(depth + 1)]
         strides = [self._along(level, 2, 1) for level in range(depth)]
-        inputs = [config.in_channels + 1, *channels[:-1]]
+        inputs = [config.input_channels + 1, *channels[:-1]]
+        block = ResidualBlock if config.residual else ConvBlock
         self.coverage = CoverageChannel()
         self.encoder = nn.ModuleList(
-            ConvBlock(i, o, k, batch_norm=config.batch_norm)
+            block(i, o, k, batch_norm=config.batch_norm)
             for i, o, k in zip(inputs, channels, kernels, strict=True)
         )
-        self.pool = nn.ModuleList(POOL[ndim](s) for s in strides)
+        self.pool = nn.ModuleList(
+            self._down(c, s) for c, s in zip(channels[:-1], strides, strict=True)
+        )
         self.up = nn.ModuleList(
-            UP_CONV[ndim](lower, upper, stride, stride)  # type: ignore[arg-type]
+            self._up(lower, upper, stride)
             for upper, lower, stride in zip(
                 channels[:-1], channels[1:], strides, strict=True
             )
         )
         joined = 2 if config.skips else 1
         self.decoder = nn.ModuleList(
-            ConvBlock(joined * c, c, k, batch_norm=config.batch_norm)
+            block(joined * c, c, k, batch_norm=config.batch_norm)
             for c, k in zip(channels[:-1], kernels[:-1], strict=True)
         )
         self.head = CONV[ndim](config.width, config.out_channels, 1)
+        coarser = channels[1:-1] if config.deep_supervision else []
+        self.auxiliary = nn.ModuleList(
+            self._auxiliary_head(c, strides[: level + 1])
+            for level, c in enumerate(coarser)
+        )
 
     def _along(self, level: int, value: int, flat: int) -> tuple[int, ...]:
         """Return `value` per axis, but `flat` along the first on flat levels."""
         first = flat if level < self.config.flat_levels else value
         return (first,) + (value,) * (self.config.ndim - 1)
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def _down(self, channels: int, stride: tuple[int, ...]) -> nn.Module:
+        ndim = self.config.ndim
+        if self.config.down == "stride":
+            return CONV[ndim](channels, channels, stride, stride)  # type: ignore[arg-type]
+        indices = self.config.up == "indices"
+        return POOL[ndim](stride, return_indices=indices)
+
+    def _up(self, lower: int, upper: int, stride: tuple[int, ...]) -> nn.Module:
+        ndim = self.config.ndim
+        if self.config.up == "transpose":
+            return UP_CONV[ndim](lower, upper, stride, stride)  # type: ignore[arg-type]
+        if self.config.up == "nearest":
+            return Replication(lower, upper, stride)
+        return Unpooling(lower, upper, stride)
+
+    def _auxiliary_head(
+        self, channels: int, strides: Sequence[tuple[int, ...]]
+    ) -> nn.Module:
+        factor = tuple(2 ** along.count(2) for along in zip(*strides, strict=True))
+        return nn.Sequential(
+            CONV[self.config.ndim](channels, self.config.out_channels, 1),
+            nn.Upsample(scale_factor=factor),
+        )
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """Map an image (N, in_channels, ...) to logits (N, out_channels, ...)."""
         features = self.encoder[0](self.coverage(image))
         kept = []
+        maxima = []
         for pool, block in zip(self.pool, self.encoder[1:], strict=True):
             kept.append(features)
-            features = block(pool(features))
+            smaller = pool(features)
+            if self.config.up == "indices":
+                maxima.append(smaller[1])
+                smaller = smaller[0]
+            features = block(smaller)
+        levels = []
         for level in reversed(range(len(kept))):
-            features = self.up[level](features)
+            features = self.up[level](features, *maxima[level : level + 1])
             if self.config.skips:
                 features = torch.cat([kept[level], features], dim=1)
             features = self.decoder[level](features)
+            levels.append(features)
         logits: torch.Tensor = self.head(features)
-        return logits
+        if not (self.training and self.auxiliary):
+            return logits
+        coarser = levels[-2::-1]
+        return (logits, *(h(f) for h, f in zip(self.auxiliary, coarser, strict=True)))
+
+
+class Replication(nn.Sequential):
+    """Up-sampling by repeating each pixel, then a convolution.
+
+    Odena et al. 2016, "Deconvolution and checkerboard artifacts": every output pixel
+    is made by the same number of weights, unlike with overlapping transposed ones.
+
+    Parameters
+    ----------
+    lower, upper : int
+        Channels before and after.
+    factor : sequence of int
+        How often to repeat, per spatial axis.
+    """
+
+    def __init__(self, lower: int, upper: int, factor: Sequence[int]) -> None:
+        kernel = tuple(3 if f > 1 else 1 for f in factor)
+        padding = tuple(k // 2 for k in kernel)
+        super().__init__(
+            nn.Upsample(scale_factor=tuple(float(f) for f in factor)),
+            CONV[len(kernel)](lower, upper, kernel, padding=padding),  # type: ignore[arg-type]
+        )
+
+
+class Unpooling(nn.Module):
+    """Put features back to where the maxima were; zeros elsewhere.
+
+    Badrinarayanan et al. 2015, "SegNet", section 3. A 1x1 convolution first gives
+    the features as many channels as were pooled.
+
+    Parameters
+    ----------
+    lower, upper : int
+        Channels before and after.
+    stride : sequence of int
+        That of the pooling.
+    """
+
+    def __init__(self, lower: int, upper: int, stride: Sequence[int]) -> None:
+        super().__init__()
+        ndim = len(stride)
+        self.reduce = CONV[ndim](lower, upper, 1)
+        self.unpool = UNPOOL[ndim](tuple(stride))  # type: ignore[arg-type]
+
+    def forward(self, features: torch.Tensor, maxima: torch.Tensor) -> torch.Tensor:
+        """Map (N, lower, ...) and the pooling's indices to (N, upper, ...)."""
+        result: torch.Tensor = self.unpool(self.reduce(features), maxima)
+        return result

@@ -62,7 +62,9 @@ class Host(QObject):
 def tabify(widget: QWidget) -> None:
     """Put a dock behind the other docks of this package, where all fit the screen."""
     dock = _dock_around(widget)
-    window = dock.parentWidget() if dock is not None else None
+    if dock is None:
+        return
+    window = dock.parentWidget()
     if not isinstance(window, QMainWindow):
         return
     for other in window.findChildren(QDockWidget):
