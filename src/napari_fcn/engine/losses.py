@@ -53,12 +53,12 @@ LOSSES: dict[str, Loss] = {
 }
 """The losses by name; `build_loss` also takes sums of them such as ``ce+jaccard``."""
 
-_SETTINGS: dict[str, Callable[[float], Loss]] = {
-    "cldice": lambda value: partial(soft_cldice, iterations=round(value)),
-    "focal": lambda value: partial(focal, gamma=value),
-    "power-jaccard": lambda value: partial(power_jaccard, power=value),
+_SETTINGS: dict[str, tuple[Callable[[float], Loss], float, float]] = {
+    "cldice": (lambda n: partial(soft_cldice, iterations=round(n)), 1, 100),
+    "focal": (lambda gamma: partial(focal, gamma=gamma), 0, 10),
+    "power-jaccard": (lambda power: partial(power_jaccard, power=power), 1, 2),
 }
-"""What the number after a colon sets, as in ``power-jaccard:1.5``."""
+"""What the number after a colon sets, and its range: ``power-jaccard:1.5``."""
 
 
 @dataclass(frozen=True)
@@ -141,18 +141,21 @@ def _term(text: str) -> tuple[Loss, float]:
             f"There is no loss called '{rest.strip()}': choose among {known}, or a sum "
             "of them such as ce+jaccard."
         )
-    loss = _SETTINGS[name](_number(setting)) if colon else LOSSES[name]
-    return loss, _number(weight) if weight else 1.0
+    loss = LOSSES[name]
+    if colon:
+        choose, low, high = _SETTINGS[name]
+        loss = choose(_number(setting, low, high))
+    return loss, _number(weight, 0, 1e6) if weight else 1.0
 
 
-def _number(text: str) -> float:
+def _number(text: str, low: float, high: float) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = -1.0
-    if not 0 <= value < math.inf:
+        value = math.nan
+    if not low <= value <= high:
         raise UserError(
-            f"'{text.strip()}' is not a number that a loss can have: write it as in "
-            "0.5*ce+power-jaccard:1.5."
+            f"'{text.strip()}' cannot be used in a loss: write a number between "
+            f"{low:g} and {high:g}, as in 0.5*ce+power-jaccard:1.5."
         )
     return value
