@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -421,10 +424,28 @@ def run_networks(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_demo(options: argparse.Namespace) -> dict[str, Any]:
-    """Do the whole job on a real image."""
+    """Do the whole job on a real image: in a window if there is a screen."""
+    if not options.headless and not options.json:
+        missing = _why_no_window()
+        if not missing:
+            window = [sys.executable, "-m", "napari_fcn.widgets.demo"]
+            if subprocess.run(window, check=False).returncode == 0:
+                return {"window": True}
+            missing = "the window could not be opened"
+        _note(f"Without a window, since {missing}.")
     from napari_fcn.workbench.demo import run_headless
 
     result = run_headless(options.out, options.seconds, _tell)
     for name, value in result.items():
         _note(f"{name}: {value}")
     return result
+
+
+def _why_no_window() -> str:
+    """Return what is missing for a window; empty if nothing is."""
+    screens = ("DISPLAY", "WAYLAND_DISPLAY")
+    if sys.platform.startswith("linux") and not any(map(os.environ.get, screens)):
+        return "there is no screen"
+    if importlib.util.find_spec("napari") is None:
+        return "napari is not installed (pip install 'napari-fcn[gui]')"
+    return ""
