@@ -328,6 +328,7 @@ class Annotations:
         self._grids = [_Grid.over(item) for item in self.images]
         self._painted: dict[SampleKey, dict[int, _Painted]] = {}
         self._held_cells: dict[tuple[SampleKey, int], Numbers] = {}
+        self._held_pieces: dict[int, int] = {}
         self._lookup = _ClassLookup(self.classes)
         for number, item in enumerate(self.images):
             self._read(number, item.painted_samples())
@@ -438,6 +439,11 @@ class Annotations:
                     result[index].append((key, found))
         return result
 
+    @property
+    def held_pieces(self) -> int:
+        """How many pieces were chosen to score only."""
+        return sum(self._held_pieces.values())
+
     def unscored_classes(self) -> list[ClassInfo]:
         """Return the painted classes with too few strokes to hold any out."""
         held = self.by_class(held=True)
@@ -482,6 +488,7 @@ class Annotations:
                 continue
             left -= pixels
             chosen.setdefault(key, []).append(cells)
+        self._held_pieces[index] = sum(len(parts) for parts in chosen.values())
         for key, parts in chosen.items():
             self._held_cells[key, index] = np.sort(np.concatenate(parts))
             self._split(key)
@@ -511,6 +518,7 @@ class Annotations:
             painted.hold_out(self._held_cells.get((key, index), nothing))
 
     def _release(self, index: int) -> None:
+        self._held_pieces.pop(index, None)
         for key in [k for k, i in self._held_cells if i == index]:
             del self._held_cells[key, index]
             self._split(key)

@@ -43,6 +43,8 @@ _SMALLEST_CROP = 16
 _SCORE_CROPS = 12
 _MOST_FAULTS = 5
 _MOMENTUM = 0.1
+_CHANCE = 0.3
+"""Spread of the score of one held-out stroke, about; of n, divided by sqrt(n)."""
 
 
 class Trainer:
@@ -108,7 +110,8 @@ class Trainer:
         self.step_number = 0
         self._faults = 0
         self._best: dict[str, torch.Tensor] | None = None
-        self._best_score = -1.0
+        self._best_score: float | None = None
+        self._top_score = -1.0
         if self.resumed is not None:
             self._restore(self.resumed)
         self._warn_of_unscored()
@@ -190,7 +193,7 @@ class Trainer:
         """Take over strokes painted or erased meanwhile on some samples."""
         self.annotations.refresh(number, samples)
         self._sampler.refresh()
-        self._best_score = -1.0
+        self._best_score, self._top_score = None, -1.0
 
     def step(self, progress: float | None = None) -> float:
         """Train on one batch of crops.
@@ -299,10 +302,11 @@ class Trainer:
             ) from error
 
     def score(self, seconds: float = 0.0) -> Scored:
-        """Score the averaged weights and keep them if they are the best so far.
+        """Score the averaged weights and keep them if none were clearly better.
 
         Held-out strokes score the classes that have some; the others are scored on
-        strokes that were learned from.
+        strokes that were learned from. A few strokes tell little: of weights whose
+        scores do not differ by more than chance, the latest have learned most.
         """
         held = not self.annotations.unscored_classes()
         confusion = Confusion(len(self.model_config.classes))
@@ -322,10 +326,16 @@ class Trainer:
             if there
         }
         mean = float(np.mean(list(per_class.values()))) if per_class else 0.0
-        if held and mean >= self._best_score:
-            self._best_score = mean
-            self._best = copy.deepcopy(self._average.state_dict())
+        if held:
+            self._keep_if_good(mean)
         return Scored(self.step_number, seconds, mean, per_class, held)
+
+    def _keep_if_good(self, score: float) -> None:
+        self._top_score = max(self._top_score, score)
+        chance = _CHANCE / np.sqrt(max(1, self.annotations.held_pieces))
+        if score >= self._top_score - chance:
+            self._best_score = score
+            self._best = copy.deepcopy(self._average.state_dict())
 
     def _score_crops(
         self, *, held: bool
@@ -357,10 +367,13 @@ class Trainer:
             Numbers about the run to be saved with the model.
         """
         network = copy.deepcopy(self._average).cpu()
-        if self._best is not None and self._best_score >= 0:
+        if self._best is not None and self._best_score is not None:
             network.load_state_dict(self._best)
-        score = self._best_score if self._best_score >= 0 else None
-        training = {"steps": self.step_number, "held_out_dice": score, **facts}
+        training = {
+            "steps": self.step_number,
+            "held_out_dice": self._best_score,
+            **facts,
+        }
         config = self.model_config.model_copy(update={"training": training})
         return Model(config, network.float(), self.receptive_field)
 

@@ -27,13 +27,14 @@ class Curve(QWidget):
         self._score: list[tuple[float, float]] = []
         self._drawn = 0.0
         self.plot = pg.PlotWidget(background=None)
-        self.plot.setFixedHeight(170)
+        self.plot.setFixedHeight(175)
         self.plot.setMenuEnabled(False)
         self.plot.setMouseEnabled(False, False)
         self.plot.hideButtons()
         item = self.plot.getPlotItem()
         item.setLabel("left", "loss", color=_LOSS_COLOUR)
         item.setLabel("bottom", "seconds of training")
+        item.layout.setContentsMargins(0, 6, 0, 10)
         item.showAxis("right")
         item.setLabel("right", "score", color=_SCORE_COLOUR)
         self._loss_line = item.plot(pen=pg.mkPen(_LOSS_COLOUR, width=2))

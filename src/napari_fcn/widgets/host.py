@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QTabBar, QWidget
 
 from napari_fcn.widgets.scene import Scene
 from napari_fcn.workbench.session import Workbench
@@ -72,8 +72,17 @@ def tabify(widget: QWidget) -> None:
         found = inner is not None and _is_ours(inner)
         if found and other is not dock and other.isVisible():
             window.tabifyDockWidget(other, dock)
-            dock.raise_()
+            _name_tabs(window, (other, dock))
+            QTimer.singleShot(0, dock.raise_)
             return
+
+
+def _name_tabs(window: QMainWindow, docks: tuple[QDockWidget, ...]) -> None:
+    """Show names in full, and an ampersand as such, not as a key's underline."""
+    for dock in docks:
+        dock.setWindowTitle(dock.windowTitle().replace("&&", "&").replace("&", "&&"))
+    for bar in window.findChildren(QTabBar):
+        bar.setElideMode(Qt.TextElideMode.ElideNone)
 
 
 def _dock_around(widget: QWidget) -> QDockWidget | None:

@@ -45,13 +45,15 @@ def layer_data(opened: OpenedImage) -> LayerData:
     axes = opened.axes
     rgb = axes.names.endswith("S") and opened.data.shape[-1] in (3, 4)
     kept = axes.take(tuple(range(len(axes) - 1))) if rgb else axes
+    other = "Q" if "C" in kept.names else "C"
     options = {
         "name": opened.name,
         "scale": kept.scale,
         "translate": kept.translate,
         # napari refuses units that do not exist
         "units": [u if u in _KNOWN_UNITS else "pixel" for u in kept.units],
-        "axis_labels": [letter.lower().replace("s", "c") for letter in kept.names],
+        # what is not shown as colour are channels like others
+        "axis_labels": list(kept.names.replace("S", other).lower()),
         "rgb": rgb,
         "metadata": {PATH: str(opened.path)},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from napari_fcn.data.axes import Axes
@@ -10,7 +11,7 @@ from napari_fcn.errors import UserError
 from napari_fcn.widgets.reader import PATH
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Layer
+    from napari.layers import Image
 
 _CHOICES = {
     2: ("YX",),
@@ -20,6 +21,7 @@ _CHOICES = {
     6: ("QTCZYX", "QTZCYX"),
 }
 _WORDS = {"T": "time points", "Z": "slices", "C": "channels", "Q": "positions"}
+_LETTERS = set(ascii_uppercase) - {"S"}  # S would be the colours of an RGB layer
 _FEW = 5
 
 
@@ -40,10 +42,14 @@ def axes_choices(layer: Image) -> tuple[str, ...]:
         raise UserError(
             f"{layer.name} has {layer.ndim} axes; choose an image with 2 to 6."
         )
-    choices = list(_CHOICES[layer.ndim])
-    if layer.rgb:
-        return tuple(c for c in choices if "C" not in c)
+    choices = [c for c in _CHOICES[layer.ndim] if not (layer.rgb and "C" in c)]
+    if not choices:
+        raise UserError(
+            f"{layer.name} has {layer.ndim} axes and colour; choose an image with less."
+        )
     named = "".join(layer.axis_labels).upper() if _are_letters(layer) else ""
+    if layer.rgb and "C" in named:
+        named = ""
     shape = pixels_of(layer).shape[: layer.ndim]
     likely = [c for c in choices if _is_likely(c, shape)]
     order = [*([named] if named else []), *likely, *choices]
@@ -56,7 +62,7 @@ def _are_letters(layer: Image) -> bool:
     return (
         all(len(label) == 1 for label in layer.axis_labels)
         and len(set(text)) == len(text)
-        and set("YX") <= set(text) <= set("QTCZYX")
+        and set("YX") <= set(text) <= _LETTERS
     )
 
 
@@ -67,8 +73,41 @@ def _is_likely(names: str, shape: tuple[int, ...]) -> bool:
     return channel in short if channel >= 0 else not short or len(shape) == 3
 
 
+def check_names(layer: Image, names: str) -> None:
+    """Refuse names that cannot be those of a layer's axes.
+
+    Raises
+    ------
+    UserError
+        If there is not one letter for each, Y and X among them, or if channels are
+        named in a colour image, which has them anyway.
+    """
+    example = _CHOICES.get(layer.ndim, ("ZYX",))[0]
+    if (
+        len(names) != layer.ndim
+        or len(set(names)) != layer.ndim
+        or not {"Y", "X"} <= set(names) <= _LETTERS
+    ):
+        raise UserError(
+            f"Name the {layer.ndim} axes of {layer.name} with one letter each, Y and X "
+            f"among them, for example {example}."
+        )
+    if layer.rgb and "C" in names:
+        raise UserError(
+            f"{layer.name} is in colour, so none of its other axes can be channels; "
+            f"name its axes {example.replace('C', 'T')} or the like."
+        )
+
+
 def axes_of(layer: Image, names: str) -> Axes:
-    """Return the axes of a layer's pixels with its scale, units and translation."""
+    """Return the axes of a layer's pixels with its scale, units and translation.
+
+    Raises
+    ------
+    UserError
+        If the names do not fit.
+    """
+    check_names(layer, names)
     extra = "S" if layer.rgb else ""
     tail = (1.0,) * len(extra)
     return Axes.of(
@@ -79,9 +118,10 @@ def axes_of(layer: Image, names: str) -> Axes:
     )
 
 
-def path_of(layer: Layer) -> Path | None:
+def path_of(layer: Image) -> Path | None:
     """Return the file that a layer was read from, if it is known."""
-    path = layer.metadata.get(PATH) or layer.source.path
+    mapped = getattr(pixels_of(layer), "filename", None)  # of numpy.memmap
+    path = layer.metadata.get(PATH) or layer.source.path or mapped
     return Path(path) if path and Path(path).exists() else None
 
 

@@ -298,6 +298,8 @@ class Scene:
         self._remove("masks")
         self.masks = self._add_labels("masks", f"{self.image.name} – masks")
         self.masks.editable = False
+        if self.prediction is not None:
+            self.masks.opacity = self.prediction.opacity
         self.show_classes(self._classes())
         if self.prediction is not None:
             self.prediction.visible = False

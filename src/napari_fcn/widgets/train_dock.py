@@ -81,7 +81,7 @@ class TrainDock(QWidget):
             self.say("Open an image first.")
             return
         try:
-            image = self.scene.work_on(layer, self.image_box.names())
+            self.scene.work_on(layer, self.image_box.names())
         except UserError as error:
             self.say(str(error))
             return
@@ -93,7 +93,7 @@ class TrainDock(QWidget):
             self.place.setText(f"Kept in {_short(project.folder)}")
             self.place.setToolTip(str(project.folder))
         self.paint_box.setEnabled(True)
-        self.image_box.start_button.setText(f"Labelling {image.name}")
+        self._show_start()
         self._bind_keys()
         self._pick(self.class_list.current() or 1)
         self._list_probabilities()
@@ -250,6 +250,7 @@ class TrainDock(QWidget):
 
     def _connect(self) -> None:
         self.image_box.started.connect(self.start)
+        self.image_box.choice.currentIndexChanged.connect(self._show_start)
         self.image_box.failed.connect(self.say)
         self.class_list.picked.connect(self._pick)
         self.class_list.changed.connect(self._set_classes)
@@ -267,6 +268,14 @@ class TrainDock(QWidget):
         self.workbench.stepped.connect(self.curve.add_loss)
         self.workbench.scored.connect(self.curve.add_score)
         self.workbench.finished.connect(self._on_finished)
+
+    def _show_start(self) -> None:
+        """Offer to start on another image than the one that is worked on."""
+        layer, button = self.image_box.layer(), self.image_box.start_button
+        here = layer is not None and layer is self.scene.layer
+        here = here and self.scene.strokes in self.viewer.layers
+        button.setEnabled(layer is not None and not here)
+        button.setText("✓ Ready to paint" if here else "Start labelling")
 
     def _first(self) -> int:
         classes = (

@@ -86,9 +86,25 @@ def _displayed(viewer: ViewerModel, layer: Labels) -> list[int]:
 
 def _current(viewer: ViewerModel, layer: Labels, skip: int | None = None) -> np.ndarray:
     """Return the current position in pixels of the layer."""
-    point = np.asarray(layer.world_to_data(viewer.dims.point))
+    point = np.asarray(layer.world_to_data(_in_units_of(viewer, layer)))
     index = np.clip(np.round(point).astype(int), 0, np.array(layer.data.shape) - 1)
     return index if skip is None else np.delete(index, skip)
+
+
+def _in_units_of(viewer: ViewerModel, layer: Labels) -> np.ndarray:
+    """Return the current position in the layer's units.
+
+    Layers may come in other units than the viewer counts in, which are the finest of
+    all layers; `Layer.world_to_data` does not know that.
+    """
+    point = np.array(viewer.dims.point, float)
+    units = getattr(viewer.dims, "units", None)  # since napari 0.9
+    if units is None:
+        return point
+    for axis in range(1, min(len(units), layer.ndim) + 1):
+        if units[-axis] != layer.units[-axis]:
+            point[-axis] *= (1 * units[-axis]).to(layer.units[-axis]).magnitude
+    return point
 
 
 def _range(low: int, high: int, size: int) -> slice:

@@ -1,0 +1,82 @@
+"""Take the pictures of the guide from the real window.
+
+Opens napari with the sample, trains for some seconds, applies the network, and saves a
+picture of the whole window and of each dock. Needs a screen; `xvfb-run -a` gives one.
+
+    python scripts/screenshots.py docs/images
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import napari
+from qtpy.QtTest import QTest
+
+from napari_fcn.widgets.apply_dock import ApplyDock
+from napari_fcn.widgets.host import Host
+from napari_fcn.widgets.sample_data import tissue_with_strokes
+from napari_fcn.widgets.train_dock import TrainDock
+from napari_fcn.workbench.session import Workbench
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECONDS = 25
+PATIENCE = 300
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("the window did not get there")
+        QTest.qWait(50)
+
+
+def take(folder: Path, home: Path) -> None:
+    viewer = napari.Viewer()
+    window = viewer.window._qt_window
+    window.resize(1400, 900)
+    book = Workbench(home)
+    host = Host(viewer, book, window)
+    train = TrainDock(viewer, host)
+    viewer.window.add_dock_widget(train, name="Label & Train")
+    for data, options, kind in tissue_with_strokes():
+        getattr(viewer, f"add_{kind}")(data, **options)
+    wait(lambda: book.status.warm)
+    train.start()
+    train.toggle()
+    wait(lambda: book.status.seconds > SECONDS)
+    QTest.qWait(1000)
+    window.grab().save(str(folder / "window.png"))
+    train.grab().save(str(folder / "train-dock.png"))
+    book.stop()
+    wait(lambda: book.status.state == "ready")
+    apply = ApplyDock(viewer, host)
+    viewer.window.add_dock_widget(apply, name="Apply")
+    QTest.qWait(500)
+    apply.apply()
+    wait(lambda: host.scene.masks is not None and not book.status.job)
+    QTest.qWait(500)
+    viewer.screenshot(str(folder / "applied.png"), canvas_only=False, flash=False)
+    apply.grab().save(str(folder / "apply-dock.png"))
+    host.close()
+    viewer.close()
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home:
+        take(folder, Path(home))
+    for path in sorted(folder.glob("*.png")):
+        print(f"{path}: {path.stat().st_size // 1024} kB")
+
+
+if __name__ == "__main__":
+    main()
