@@ -271,7 +271,7 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path):
     assert any(isinstance(e, Message) and "step 30" in e.text for e in events)
     losses = [e.loss for e in events if isinstance(e, Stepped)]
     fresh = [e.loss for e in run(steps=10)[1] if isinstance(e, Stepped)]
-    assert np.mean(losses) < 0.7 * np.mean(fresh)
+    assert np.mean(losses) < 0.85 * np.mean(fresh)
 
 
 def test_a_checkpoint_holds_the_optimiser(tmp_path):
