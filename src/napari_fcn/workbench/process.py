@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from napari_fcn.workbench.protocol import Command, Event
 
 _PATIENCE = 5.0
+_SHORT_SPIN = {"GOMP_SPINCOUNT": "1000"}
+"""OpenMP's threads wait for each other by spinning, which is well as long as each has a
+core. Where the window or another program takes one for a while, long spinning makes
+training several times slower; so the engine's threads soon go to sleep."""
 
 
 def default_threads() -> int:
@@ -60,6 +64,7 @@ class EngineProcess:
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
+            env={**_SHORT_SPIN, **os.environ},
         )
         options = {
             "address": self._listener.address,
