@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch.fx
 from torch import nn
 
+from napari_fcn.errors import UserError
 from napari_fcn.networks.reach import Reach, Reaches
 from napari_fcn.networks.rules import carry_through_function, carry_through_module
 
@@ -179,6 +180,9 @@ class _Follower(torch.fx.Interpreter):
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         return carry_through_function(target, *args)
+
+    def call_method(self, target: Any, args: Any, kwargs: Any) -> Any:
+        raise UserError(f"The operation {target} is not known to tile exactly.")
 
 
 def _layer_field(name: str, module: nn.Module, reaches: Reaches) -> LayerField:
