@@ -2,7 +2,8 @@
 
 Membranes or nuclei are painted by a simulated annotator on a few planes; both sides
 are scored by the Dice coefficient of the objects on planes nobody painted. Draws of
-strokes are paired: every row compares the two sides on the very same strokes.
+strokes are paired: every row compares the two sides on the very same strokes. Rows
+with rounds of corrections add strokes on the largest errors that each side made.
 """
 
 from __future__ import annotations
@@ -16,22 +17,25 @@ from benchmarks.report import Report, load
 from napari_fcn.config import NetworkConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    from benchmarks.strokes.datasets import Dataset
-    from benchmarks.strokes.study import Setting
+    from benchmarks.strokes.study import ForestSide, Setting
 
 MARKS = (5.0, 10.0, 30.0, 60.0)
 SHORT_MARKS = (5.0, 10.0)
 DRAWS = 3
+CORRECTIONS = 4
+"""Strokes on each painted plane in each round of corrections."""
 _STEPS = "steps at last"
 
 
 def run(*, short: bool) -> Report | None:
-    """Measure ISBI 2012 (short: one setting, one draw, ten seconds)."""
+    """Measure all data that is here (short: one setting, one draw, ten seconds)."""
     if not _peer_is_here():
         return None
-    settings = list(_electron_microscopy(short=short))
+    from benchmarks.strokes.settings import choose
+
+    settings = choose(short=short, tell=_tell)
     if not settings:
         return None
     return measure(settings, SHORT_MARKS if short else MARKS, 1 if short else DRAWS)
@@ -40,30 +44,54 @@ def run(*, short: bool) -> Report | None:
 def measure(
     settings: Iterable[Setting], marks: tuple[float, ...], draws: int
 ) -> Report:
-    """Train and score every setting `draws` times; report means over the draws."""
-    from benchmarks.strokes.study import ForestSide, train_on
+    """Train and score every setting `draws` times; report means over the draws.
+
+    Each setting is measured twice: with the careful strokes alone, and with
+    corrections painted at each mark, for which both sides see their own errors.
+    """
+    from benchmarks.strokes.study import ForestSide
 
     report = Report(
         "Dice of the objects on unseen planes, after seconds of training",
         {"draws": draws, "trained": "until stopped, averaged weights, live"},
+        notes=["With corrections, the forest is that of the last round."],
     )
     sides: dict[str, ForestSide] = {}
     for setting in settings:
-        data = setting.dataset
-        side = sides.setdefault(data.name, ForestSide(data))
-        network = NetworkConfig(ndim=data.ndim)
-        found = []
-        for seed in range(draws):
-            labels = setting.draw(seed)
-            peer, seconds = side.score(setting, labels, seed)
-            curve = train_on(setting, labels, marks, seed, network)
-            detail = {"forest": peer, "forest seconds": seconds, "network": curve}
-            detail["load"] = load()
-            found.append(_about(setting) | {"draw": seed} | detail)
-            _tell(found[-1])
-        report.details += found
-        report.rows.append(_about(setting) | _summary(found, marks))
+        side = sides.setdefault(setting.dataset.name, ForestSide(setting.dataset))
+        for corrections in (0, CORRECTIONS):
+            found = []
+            for seed in range(draws):
+                found.append(_draw(setting, side, marks, seed, corrections))
+                _tell(found[-1])
+            report.details += found
+            about = _about(setting, corrections)
+            report.rows.append(about | _summary(found, marks))
     return report
+
+
+def _draw(
+    setting: Setting,
+    side: ForestSide,
+    marks: tuple[float, ...],
+    seed: int,
+    corrections: int,
+) -> dict[str, Any]:
+    """Measure both sides on one draw of strokes."""
+    from benchmarks.strokes.study import train_on
+
+    labels = setting.draw(seed)
+    rounds = len(marks) if corrections else 1
+    peer = side.rounds(setting, labels, seed, rounds, corrections)
+    network = NetworkConfig(ndim=setting.dataset.ndim)
+    curve = train_on(setting, labels, marks, seed, network, corrections)
+    return _about(setting, corrections) | {
+        "draw": seed,
+        "forest": peer[-1],
+        "forest rounds": peer,
+        "network": curve,
+        "load": load(),
+    }
 
 
 def _summary(found: list[dict[str, Any]], marks: tuple[float, ...]) -> dict[str, Any]:
@@ -82,36 +110,12 @@ def _summary(found: list[dict[str, Any]], marks: tuple[float, ...]) -> dict[str,
     return row
 
 
-def _about(setting: Setting) -> dict[str, Any]:
+def _about(setting: Setting, corrections: int) -> dict[str, Any]:
     return {
         "data": setting.dataset.name,
         "painted": f"{setting.share:.1%} of {len(setting.painted)}",
+        "corrections": corrections,
     }
-
-
-def _electron_microscopy(*, short: bool) -> Iterator[Setting]:
-    """One and three sections painted at two shares; three other sections tested."""
-    from benchmarks.strokes.datasets import isbi2012
-    from benchmarks.strokes.study import Setting
-
-    data = _load(isbi2012)
-    if data is None:
-        return
-    tested = [(0, z) for z in (5, 15, 25)]
-    for share in (0.005,) if short else (0.005, 0.02):
-        for sections in ((0,),) if short else ((0,), (0, 10, 20)):
-            yield Setting(data, share, [(0, z) for z in sections], tested)
-
-
-def _load(loader: Any) -> Dataset | None:
-    from benchmarks.strokes.datasets import data_folder
-
-    try:
-        data: Dataset = loader()
-    except FileNotFoundError:
-        _tell(f"left out: no images of {loader.__name__} under {data_folder()}")
-        return None
-    return data
 
 
 def _peer_is_here() -> bool:

@@ -18,7 +18,7 @@ from napari_fcn.engine.predict import predict_source
 from napari_fcn.engine.train import CancelToken, train
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from napari_fcn.engine.trainer import Trainer
 
     Plane = tuple[int, int | None]
+    Labels = dict[int, NDArray[np.uint8]]
+    Predicted = Mapping[int, NDArray[np.integer[Any]]]
 
 CLASSES = classes_from_values([BACKGROUND, OBJECT])
 
@@ -52,12 +54,12 @@ class Setting:
     painted: Sequence[Plane]
     tested: Sequence[Plane]
 
-    def blank(self) -> dict[int, NDArray[np.uint8]]:
+    def blank(self) -> Labels:
         """Return empty labels of the images that are painted."""
         numbers = sorted({number for number, _ in self.painted})
         return {n: np.zeros_like(self.dataset.truths[n]) for n in numbers}
 
-    def draw(self, seed: int) -> dict[int, NDArray[np.uint8]]:
+    def draw(self, seed: int) -> Labels:
         """Return one draw of careful strokes, labels by image."""
         labels, random = self.blank(), np.random.default_rng(seed)
         for plane in self.painted:
@@ -66,15 +68,13 @@ class Setting:
         return labels
 
 
-def view(arrays: dict[int, NDArray[Any]], plane: Plane) -> NDArray[Any]:
+def view(arrays: Mapping[int, NDArray[Any]], plane: Plane) -> NDArray[Any]:
     """Return the plane of an array, as a view."""
     number, z = plane
     return arrays[number] if z is None else arrays[number][z]
 
 
-def object_dice(
-    setting: Setting, predicted: dict[int, NDArray[np.integer[Any]]]
-) -> float:
+def object_dice(setting: Setting, predicted: Predicted) -> float:
     """Return the Dice coefficient of the objects, pooled over the tested planes."""
     overlap = total = 0
     for plane in setting.tested:
@@ -110,11 +110,28 @@ def predict_planes(
 class Snapshots:
     """Scores a run whenever its training time passes a mark, then stops it.
 
-    Scoring happens in the callback of the run, whose time does not count.
+    Scoring, and painting corrections, happens in the callback of the run, whose time
+    does not count.
+
+    Attributes
+    ----------
+    setting : Setting
+        What is tested.
+    marks : sequence of float
+        Seconds of training.
+    labels : dict
+        What the run learns from; corrections are painted into it.
+    corrections : int
+        Strokes added to each painted plane at each mark but the last.
+    seed : int
+        Of the corrections.
     """
 
     setting: Setting
     marks: Sequence[float]
+    labels: Labels
+    corrections: int = 0
+    seed: int = 0
     cancel: CancelToken = field(default_factory=CancelToken)
     rows: list[dict[str, float]] = field(default_factory=list)
 
@@ -123,28 +140,37 @@ class Snapshots:
             return
         if event.seconds < self.marks[len(self.rows)]:
             return
-        model = trainer.live_model()
-        predicted = predict_planes(model, self.setting.dataset, self.setting.tested)
+        model, setting = trainer.live_model(), self.setting
+        predicted = predict_planes(model, setting.dataset, setting.tested)
         self.rows.append(
             {
                 "mark": self.marks[len(self.rows)],
                 "step": event.step,
-                "dice": object_dice(self.setting, predicted),
+                "dice": object_dice(setting, predicted),
+                "painted": painted_pixels(self.labels),
             }
         )
         if len(self.rows) == len(self.marks):
             self.cancel.cancel()
+        elif self.corrections:
+            shown = predict_planes(model, setting.dataset, setting.painted)
+            seed = self.seed + 1000 * len(self.rows)
+            correct(setting, self.labels, shown, self.corrections, seed)
+            for number in range(len(self.labels)):
+                trainer.refresh(number)
 
 
 def train_on(
     setting: Setting,
-    labels: dict[int, NDArray[np.uint8]],
+    labels: Labels,
     marks: Sequence[float],
     seed: int,
     network: NetworkConfig,
+    corrections: int = 0,
 ) -> list[dict[str, float]]:
     """Train as the window does, until stopped, and score at the marks (seconds)."""
-    snapshots = Snapshots(setting, marks)
+    labels = {n: a.copy() for n, a in labels.items()}
+    snapshots = Snapshots(setting, marks, labels, corrections, seed)
     images = [LabelledImage(setting.dataset.source(n), a) for n, a in labels.items()]
     train(
         images,
@@ -157,12 +183,18 @@ def train_on(
     return snapshots.rows
 
 
+def painted_pixels(labels: Labels) -> int:
+    """Return how many pixels are painted."""
+    return sum(int(np.count_nonzero(a)) for a in labels.values())
+
+
 class ForestSide:
     """The forest on the same strokes; the features of each plane are kept."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
         self._features: dict[Any, NDArray[np.float32]] = {}
+        self._shown: Predicted = {}
 
     def features(self, plane: Plane) -> NDArray[np.float32]:
         """Return the features of a 2D plane, or of a volume for 3D."""
@@ -177,34 +209,41 @@ class ForestSide:
         found = self._features[key]
         return found if flat or z is None else found[z]
 
-    def score(
-        self, setting: Setting, labels: dict[int, NDArray[np.uint8]], seed: int
-    ) -> tuple[float, float]:
+    def score(self, setting: Setting, labels: Labels, seed: int) -> tuple[float, float]:
         """Return Dice on the tested planes, and the seconds the fit took."""
         seen = [self.features(plane) for plane in setting.painted]
         start = time.perf_counter()
         fitted = forest.fit([view(labels, p) for p in setting.painted], seen, seed)
         seconds = time.perf_counter() - start
-        predicted = {n: np.zeros_like(t) for n, t in enumerate(setting.dataset.truths)}
-        for plane in setting.tested:
-            view(predicted, plane)[...] = forest.predict(fitted, self.features(plane))
+        predicted = self._predict(fitted, setting.tested)
+        self._shown = self._predict(fitted, setting.painted)
         return object_dice(setting, predicted), seconds
+
+    def rounds(
+        self, setting: Setting, labels: Labels, seed: int, rounds: int, strokes: int
+    ) -> list[float]:
+        """Return Dice after each round of fit, then strokes on its errors."""
+        labels, found = {n: a.copy() for n, a in labels.items()}, []
+        for done in range(1, rounds + 1):
+            found.append(self.score(setting, labels, seed)[0])
+            correct(setting, labels, self._shown, strokes, seed + 1000 * done)
+        return found
+
+    def _predict(self, fitted: Any, planes: Sequence[Plane]) -> Predicted:
+        numbers = {number for number, _ in planes}
+        found = {n: np.zeros_like(self._dataset.truths[n]) for n in numbers}
+        for plane in planes:
+            view(found, plane)[...] = forest.predict(fitted, self.features(plane))
+        return found
 
 
 def correct(
-    setting: Setting,
-    labels: dict[int, NDArray[np.uint8]],
-    predicted: dict[int, NDArray[np.integer[Any]]],
-    strokes: int,
-    seed: int,
-) -> dict[int, NDArray[np.uint8]]:
-    """Add strokes on the largest errors of each painted plane."""
+    setting: Setting, labels: Labels, predicted: Predicted, strokes: int, seed: int
+) -> None:
+    """Add strokes on the largest errors of each painted plane, in place."""
     random = np.random.default_rng(seed)
-    better = {n: a.copy() for n, a in labels.items()}
     for plane in setting.painted:
         truth = setting.dataset.plane_truth(plane)
         shown = np.where(view(predicted, plane) == OBJECT, OBJECT, BACKGROUND)
-        view(better, plane)[...] = corrective_strokes(
-            truth, shown, view(labels, plane), strokes, random
-        )
-    return better
+        target = view(labels, plane)
+        target[...] = corrective_strokes(truth, shown, target, strokes, random)

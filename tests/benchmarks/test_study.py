@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from benchmarks.strokes import measure
 from benchmarks.strokes.datasets import DATASETS, Dataset
+from benchmarks.strokes.settings import SETTINGS
 from benchmarks.strokes.study import (
     ForestSide,
     Setting,
@@ -66,20 +67,37 @@ def test_only_the_wanted_sections_are_predicted(setting):
     assert found[2].any()
 
 
-def test_corrections_add_to_the_painted_plane(setting):
+def test_corrections_are_painted_where_objects_were_missed(setting):
     labels = setting.draw(0)
+    before = labels[0].copy()
     nothing = {0: np.zeros_like(setting.dataset.truths[0])}
-    better = correct(setting, labels, nothing, 3, 0)
-    added = (better[0] > 0) & (labels[0] == 0)
+    correct(setting, labels, nothing, 3, 0)
+    added = (labels[0] > 0) & (before == 0)
     assert added[0].any()
-    assert (view(better, (0, 0))[added[0]] == 2).all()
+    assert not added[1:].any()
+    assert (view(labels, (0, 0))[added[0]] == 2).all()
 
 
-def test_a_report_has_a_row_for_each_setting(setting):
-    report = measure([setting], (0.05,), 2)
-    assert len(report.rows) == 1
-    assert [d["draw"] for d in report.details] == [0, 1]
-    assert report.rows[0]["worst draw"] <= report.rows[0]["gain at last"]
+def test_corrections_reach_the_run_but_not_the_strokes_given(setting):
+    labels = setting.draw(0)
+    before = labels[0].copy()
+    rows = train_on(setting, labels, (0.05, 0.1), 0, SMALL, corrections=3)
+    assert rows[1]["painted"] > rows[0]["painted"] == np.count_nonzero(before)
+    np.testing.assert_array_equal(labels[0], before)
+
+
+def test_the_forest_is_scored_in_each_round_of_corrections(setting):
+    side = ForestSide(setting.dataset)
+    found = side.rounds(setting, setting.draw(0), 0, 2, 3)
+    assert len(found) == 2
+    assert min(found) > 0.8
+
+
+def test_a_report_has_a_row_with_and_one_without_corrections(setting):
+    report = measure([setting], (0.05,), 1)
+    assert [row["corrections"] > 0 for row in report.rows] == [False, True]
+    assert [len(d["network"]) for d in report.details] == [1, 1]
+    assert all(row["worst draw"] == row["gain at last"] for row in report.rows)
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -94,3 +112,15 @@ def test_loaders_give_truth_of_the_images_shape(name):
         assert set(np.unique(truth)) <= {1, 2}
     truth = data.plane_truth(data.planes[0])
     assert truth.ndim == 2
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_nothing_is_tested_that_was_painted(name):
+    try:
+        settings = list(SETTINGS[name]())
+    except FileNotFoundError:
+        pytest.skip("data not here")
+    assert settings
+    for setting in settings:
+        assert not set(setting.painted) & set(setting.tested)
+        assert set(setting.painted + setting.tested) <= set(setting.dataset.planes)
