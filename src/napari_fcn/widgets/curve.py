@@ -97,6 +97,8 @@ class Curve(QWidget):
         ):
             data = np.array(points).reshape(-1, 2)
             line.setData(data[:, 0], data[:, 1])
+        latest = [points[-1][0] for points in (self._loss, self._score) if points]
+        self.plot.setXRange(0, max([1.0, *latest]), padding=0.02)
 
     def _align(self) -> None:
         """Keep the score's view exactly over that of the loss."""
