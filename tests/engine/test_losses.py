@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_fcn.config import NetworkConfig
 from napari_fcn.engine.losses import (
     IGNORE,
     LOSSES,
@@ -19,8 +20,9 @@ from napari_fcn.engine.losses import (
     soft_jaccard,
 )
 from napari_fcn.errors import UserError
+from napari_fcn.networks import build_network
 
-NAMES = [*LOSSES, "ce+jaccard"]
+NAMES = [*LOSSES, "ce+jaccard", "cldice:2", "0.5*ce+0.01*boundary"]
 
 
 def row(probabilities: list[float]) -> torch.Tensor:
@@ -122,7 +124,7 @@ def test_right_is_better_than_wrong(name) -> None:
     right = 20 * torch.stack((target == 0, target == 1), 1).float()
     loss = build_loss(name)
     assert loss(right, target).item() == pytest.approx(0, abs=1e-6)
-    assert loss(-right, target) > 0.5
+    assert loss(-right, target) > 0.3
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -185,12 +187,43 @@ def test_sums() -> None:
     logits, target = example()
     total = cross_entropy(logits, target) + soft_dice(logits, target)
     torch.testing.assert_close(build_loss("ce + dice")(logits, target), total)
+    total = 0.5 * focal(logits, target, 3.0) + power_jaccard(logits, target, 1.5)
+    given = build_loss("0.5 * focal:3 + power-jaccard:1.5")(logits, target)
+    torch.testing.assert_close(given, total)
 
 
-@pytest.mark.parametrize("name", ["", "nonsense", "ce+", "ce+nonsense", "CE"])
+@pytest.mark.parametrize("name", ["", "nonsense", "ce+", "2*", "CE", "ce:2", "2*ce*2"])
 def test_unknown_names_list_the_known_ones(name) -> None:
-    with pytest.raises(UserError, match="ce, dice, focal, jaccard, power-jaccard"):
+    known = "boundary, ce, cldice, dice, focal, jaccard, power-jaccard"
+    with pytest.raises(UserError, match=f"{known}|cannot be used"):
         build_loss(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["x*ce", "-1*ce", "nan*ce", "focal:", "focal:inf", "power-jaccard:3"]
+)
+def test_numbers_out_of_range(name) -> None:
+    with pytest.raises(UserError, match="number between"):
+        build_loss(name)
+
+
+def test_deep_supervision_halves_the_weight_from_level_to_level() -> None:
+    logits, target = example()
+    levels = (logits, 2 * logits, 3 * logits)
+    one, two, three = (cross_entropy(x, target) for x in levels)
+    loss = build_loss("ce")(levels, target)
+    torch.testing.assert_close(loss, one / 2 + two / 4 + three / 4)
+    torch.testing.assert_close(build_loss("ce")((logits,), target), one)
+
+
+def test_deep_supervision_reaches_every_level_of_the_decoder() -> None:
+    network = build_network(NetworkConfig(name="unet-deep", width=2, depth=3))
+    target = torch.zeros(1, 16, 16, dtype=torch.int64)
+    target[:, ::2] = 1
+    logits = network(torch.rand(1, 1, 16, 16))
+    assert [x.shape for x in logits] == [(1, 2, 16, 16)] * 3
+    build_loss("ce")(logits, target).backward()
+    assert all(head[0].weight.grad.any() for head in network.auxiliary)
 
 
 @settings(max_examples=60, deadline=None)

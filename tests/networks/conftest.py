@@ -53,7 +53,9 @@ def all_positive(network: nn.Module) -> nn.Module:
     """
     for module in network.modules():
         weight = getattr(module, "weight", None)
-        if isinstance(weight, nn.Parameter) and weight.ndim > 1:
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+            nn.init.ones_(module.weight)  # some libraries start at zero
+        elif isinstance(weight, nn.Parameter):
             nn.init.constant_(weight, 0.1)
             middle = tuple(size // 2 for size in weight.shape[2:])
             nn.init.ones_(weight[(slice(None), slice(None), *middle)])
