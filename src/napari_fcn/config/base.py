@@ -1,4 +1,4 @@
-"""The base of all configuration: frozen, strict and versioned."""
+"""The base of all configuration: frozen, and strict about names and numbers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """An immutable pydantic model that refuses fields it does not know."""
+    """An immutable pydantic model that refuses fields it does not know.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    It refuses infinities and NaN, too, which JSON has no words for.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -35,7 +35,7 @@ class ClassInfo(Frozen):
         Whether it is the background: predicted labels show it as 0.
     """
 
-    value: int = Field(ge=0)
+    value: int = Field(ge=0, lt=2**63)
     name: str
     colour: str = Field(default="#888888", pattern=r"^#[0-9a-fA-F]{6}$")
     background: bool = False

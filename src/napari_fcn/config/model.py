@@ -62,6 +62,16 @@ class ModelConfig(Frozen):
     training: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
+    def _classes_differ(self) -> ModelConfig:
+        for numbers in (
+            [c.value for c in self.classes],
+            [c.output for c in self.classes],
+        ):
+            if len(set(numbers)) < len(numbers):
+                raise ValueError("two classes have the same number")
+        return self
+
+    @model_validator(mode="after")
     def _a_channel_per_class(self) -> ModelConfig:
         if self.task == "segmentation" and (
             len(self.classes) != self.network.out_channels

@@ -18,7 +18,7 @@ class AugmentationConfig(Frozen):
     Attributes
     ----------
     flip : bool
-        Mirror along each in-plane axis with probability one half.
+        Mirror along each spatial axis with probability one half.
     rotate : bool
         Rotate in the plane by any angle.
     scale : float

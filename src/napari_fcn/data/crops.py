@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fcn.errors import UserError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -124,6 +126,7 @@ class CropSampler:
         self._annotations = annotations
         self._cache = cache
         self._random = np.random.default_rng(seed)
+        self._turn = 0
         self.refresh()
 
     def refresh(self) -> None:
@@ -141,22 +144,29 @@ class CropSampler:
         crop : sequence of int
             Edge per spatial axis; where the image is smaller it is extended by
             reflection, and the target by "not annotated".
+
+        Raises
+        ------
+        UserError
+            If everything has been erased.
         """
-        drawn = [self._draw_one(number, crop) for number in range(batch)]
+        if not self._places:
+            raise UserError(
+                "Nothing is painted any more; paint a stroke of each class."
+            )
+        drawn = [self._draw_one(crop) for _ in range(batch)]
         return Crops(
             np.stack([image for image, _ in drawn]),
             np.stack([target for _, target in drawn]),
         )
 
     def _draw_one(
-        self, number: int, crop: Sequence[int]
+        self, crop: Sequence[int]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        # Classes take turns; within a class, samples by the root of their pixels, so
-        # that a slice with few strokes is not forgotten.
-        turn = (number + int(self._random.integers(len(self._places)))) % len(
-            self._places
-        )
-        places = self._places[turn]
+        # Classes take turns, on from one batch to the next; within a class, samples by
+        # the root of their pixels, so that a slice with few strokes is not forgotten.
+        places = self._places[self._turn % len(self._places)]
+        self._turn += 1
         weights = np.sqrt([len(c) for _, c in places])
         chosen = self._random.choice(len(places), p=weights / weights.sum())
         key, coordinates = places[chosen]

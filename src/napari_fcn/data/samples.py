@@ -83,7 +83,8 @@ def strokes(
     truth : (..., Y, X) uint8
         Classes from 1; 0 is never painted.
     number : int
-        Strokes in each plane, shared equally by its classes.
+        Strokes in each plane, shared equally by its classes; a class too small for
+        the brush is given a dot.
     seed : int
         Another seed gives other strokes.
     length : int
@@ -99,7 +100,7 @@ def strokes(
     painted = np.zeros_like(planes)
     for plane, result in zip(planes, painted, strict=True):
         values = [v for v in np.unique(plane) if v]
-        for turn in range(number):
+        for turn in range(number if values else 0):
             inside = plane == values[turn % len(values)]
             _paint_stroke(inside, result, plane, random, length)
     return painted.reshape(truth.shape)
@@ -115,7 +116,9 @@ def _paint_stroke(
     """Walk in a random direction from a random place, leaving out the borders."""
     core = ndimage.binary_erosion(inside, iterations=2)
     places = np.argwhere(core if core.any() else inside)
-    position = places[random.integers(len(places))].astype(float)
+    first = places[random.integers(len(places))]
+    result[tuple(first)] = plane[tuple(first)]
+    position = first.astype(float)
     angle = random.uniform(0, 2 * np.pi)
     brush = np.mgrid[-2:3, -2:3].reshape(2, -1)
     brush = brush[:, (brush**2).sum(0) <= 4]

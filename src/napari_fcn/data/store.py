@@ -108,7 +108,8 @@ class ChunkStore:
             )
         except (OSError, BaseZarrError) as error:
             raise UserError(
-                f"Labels cannot be made at {path} ({error}); choose another folder."
+                f"Labels cannot be made at {path} ({error}); make room there or choose "
+                "another folder."
             ) from error
         return cls(array, cache_bytes=cache_bytes)
 
