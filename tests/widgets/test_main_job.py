@@ -67,18 +67,18 @@ def test_open_paint_train_correct_export(window, stack_file, tmp_path):
     window.drag((120, 10), (120, 60))
     assert (store[middle] > 0).sum() > before
     step = book.status.step
-    window.until(lambda: book.status.step >= max(40, step + 5), "more steps")
+    window.until(lambda: book.status.step >= max(100, step + 5), "more steps")
     assert window.train.curve.points > 3
     assert window.train.score.text().startswith("Score on")
     QTest.mouseClick(window.train.stop_button, Qt.MouseButton.LeftButton)
     window.until(lambda: book.status.state == "ready", "the end of training")
-    assert load_model(book.project.model).config.training["steps"] >= 40
+    assert load_model(book.project.model).config.training["steps"] >= 100
 
     QTest.mouseClick(window.apply.apply_button, Qt.MouseButton.LeftButton)
     window.until(lambda: scene.masks is not None, "the masks")
     masks = np.asarray(scene.masks.data)
     overlap = ((masks == 2) & (truth == 2)).sum() * 2
-    assert overlap / ((masks == 2).sum() + (truth == 2).sum()) > 0.8
+    assert overlap / ((masks == 2).sum() + (truth == 2).sum()) > 0.7
     target = tmp_path / "masks.tif"
     window.apply.save_to(target)
     window.until(target.exists, "the file")

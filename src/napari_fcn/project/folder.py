@@ -8,11 +8,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import unicodedata
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from napari_fcn.config import (
     ClassInfo,
@@ -21,7 +23,7 @@ from napari_fcn.config import (
     TrainingConfig,
     default_colour,
 )
-from napari_fcn.data.files import atomic_path
+from napari_fcn.data.files import atomic_path, remove
 from napari_fcn.data.store import ChunkStore
 from napari_fcn.errors import UserError
 from napari_fcn.project.image import AxesRecord, ProjectImage
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 SUFFIX = ".fcnproj"
 _FILE = "project.json"
 _FOLDERS = ("images", "labels", "predictions", "models")
+_LONGEST = 150
 
 
 def default_classes() -> tuple[ClassInfo, ...]:
@@ -69,6 +72,14 @@ class ProjectRecord(Frozen):
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
 
+    @model_validator(mode="after")
+    def _each_once(self) -> ProjectRecord:
+        """Two images of one key would share their labels."""
+        for found in ([i.key for i in self.images], [c.value for c in self.classes]):
+            if len(set(found)) < len(found):
+                raise ValueError("two images or classes have the same name or number")
+        return self
+
 
 class Project:
     """A project folder.
@@ -94,17 +105,21 @@ class Project:
         UserError
             If the folder cannot be made.
         """
-        folder = _free_name(folder.with_suffix(SUFFIX))
+        folder = _free_name(folder.parent, folder_name(folder.name))
+        project = cls(folder, ProjectRecord())
         try:
             for name in _FOLDERS:
                 (folder / name).mkdir(parents=True)
+            project.save()
         except OSError as error:
+            remove(folder)
             raise UserError(
                 f"The project cannot be made at {folder} ({error.strerror}); choose "
                 "a folder you may write to."
             ) from error
-        project = cls(folder, ProjectRecord())
-        project.save()
+        except UserError:
+            remove(folder)
+            raise
         return project
 
     @classmethod
@@ -125,9 +140,17 @@ class Project:
                     f"{folder.name} was made by a newer napari-fcn; update napari-fcn."
                 )
             return cls(folder, ProjectRecord.model_validate(raw))
-        except FileNotFoundError as error:
-            raise UserError(f"There is no project at {folder}.") from error
-        except (OSError, ValueError, ValidationError, RecursionError) as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UserError(
+                f"There is no project at {folder}; choose a folder that ends in "
+                f"{SUFFIX}."
+            ) from error
+        except OSError as error:
+            raise UserError(
+                f"{file} cannot be read ({error.strerror}); see to it that you may "
+                "read it."
+            ) from error
+        except (ValueError, ValidationError, RecursionError) as error:
             raise UserError(
                 f"{file} is damaged; restore it from a copy. The labels beside it are "
                 "not touched."
@@ -141,9 +164,20 @@ class Project:
             )
 
     def update(self, **changes: Any) -> None:
-        """Change parts of the record and save it."""
-        self.record = self.record.model_copy(update=changes)
-        self.save()
+        """Change parts of the record, once that is on disk.
+
+        Raises
+        ------
+        UserError
+            If it cannot be written; then nothing is changed.
+        """
+        before = self.record
+        self.record = ProjectRecord(**{**dict(before), **changes})
+        try:
+            self.save()
+        except UserError:
+            self.record = before
+            raise
 
     def add_image(
         self,
@@ -153,7 +187,13 @@ class Project:
         axes: Axes,
         shape: tuple[int, ...],
     ) -> ProjectImage:
-        """Take an image into the project, with empty labels."""
+        """Take an image into the project, with empty labels.
+
+        Raises
+        ------
+        UserError
+            If it cannot be written; then nothing is left behind.
+        """
         image = ProjectImage(
             key=self.free_key(name),
             name=name,
@@ -163,8 +203,12 @@ class Project:
             shape=shape,
         )
         store = self.folder / "labels" / f"{image.key}.zarr"
-        ChunkStore.create(store, image.label_shape, "uint8")
-        self.update(images=(*self.record.images, image))
+        try:
+            ChunkStore.create(store, image.label_shape, "uint8")
+            self.update(images=(*self.record.images, image))
+        except UserError:
+            remove(store)
+            raise
         return image
 
     def replace_image(self, image: ProjectImage) -> None:
@@ -213,9 +257,29 @@ class Project:
         return path.relative_to(self.folder.absolute()).as_posix()
 
 
-def _free_name(folder: Path) -> Path:
-    number, free = 1, folder
-    while free.exists():
+def folder_name(name: str) -> str:
+    """Make a name that every system takes out of whatever an image is called.
+
+    Parameters
+    ----------
+    name : str
+        Anything, such as ``"../a: b"``.
+
+    Returns
+    -------
+    str
+        One part of a path, without suffix; never empty.
+    """
+    text = unicodedata.normalize("NFC", name.removesuffix(SUFFIX))
+    text = "".join("-" if c in '<>:"/\\|?*' or not c.isprintable() else c for c in text)
+    # Most file systems count bytes, and take 255 of them.
+    text = text.encode()[:_LONGEST].decode(errors="ignore")
+    return text.strip(" .-") or "project"
+
+
+def _free_name(parent: Path, stem: str) -> Path:
+    number, free = 1, parent / f"{stem}{SUFFIX}"
+    while os.path.lexists(free):
         number += 1
-        free = folder.with_name(f"{folder.stem}-{number}{SUFFIX}")
+        free = parent / f"{stem}-{number}{SUFFIX}"
     return free

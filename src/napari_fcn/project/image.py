@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+import math
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
+import numpy as np
 import zarr
-from pydantic import Field
+from pydantic import Field, model_validator
 from zarr.errors import BaseZarrError
 
 from napari_fcn.config import Frozen
-from napari_fcn.data.axes import Axes
+from napari_fcn.data.axes import Axes, validate_axes
+from napari_fcn.data.files import remove
 from napari_fcn.data.readers import open_image
 from napari_fcn.data.source import ImageSource
 from napari_fcn.data.store import ChunkStore
 from napari_fcn.errors import UserError
 
-if TYPE_CHECKING:
-    from pathlib import Path
+_LARGEST_CHUNK = 1 << 28
+"""Bytes. Stores of this program have 1 MiB; reading a pixel reads a whole chunk."""
 
 
 class AxesRecord(Frozen):
@@ -72,6 +77,19 @@ class ProjectImage(Frozen):
     shape: tuple[int, ...]
     dense: bool = False
 
+    @model_validator(mode="after")
+    def _makes_sense(self) -> ProjectImage:
+        """Refuse what would fail later, and paths that lead out of the project."""
+        try:
+            validate_axes(self.axes.axes().names, self.shape)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        if min(self.shape) < 1:
+            raise ValueError(f"{self.shape} is not the shape of an image")
+        if "\0" in self.path or ".." in PurePosixPath(self.path).parts:
+            raise ValueError(f"{self.path!r} leads out of the project")
+        return self
+
     def pixels(self, project: Path) -> Any:
         """Open its pixels lazily.
 
@@ -109,9 +127,23 @@ class ProjectImage(Frozen):
         return tuple(n for i, n in enumerate(self.shape) if i != channel)
 
     def labels(self, project: Path, *, writable: bool = True) -> ChunkStore:
-        """Open its labels."""
+        """Open its labels.
+
+        Raises
+        ------
+        UserError
+            If they are missing, damaged, not of this image, or elsewhere.
+        """
         path = project / "labels" / f"{self.key}.zarr"
-        return ChunkStore.open(path, writable=writable)
+        _require_inside(path, project)
+        store = ChunkStore.open(path, writable=writable)
+        if not self._fits(store) or store.dtype.kind not in "ui":
+            raise UserError(
+                f"The labels at {path} have shape {store.shape} and type "
+                f"{store.dtype}, which do not belong to {self.name}; restore them from "
+                "a copy."
+            )
+        return store
 
     def prediction_path(self, project: Path, what: str = "live") -> Path:
         """Return where a prediction of it lies.
@@ -129,11 +161,34 @@ class ProjectImage(Frozen):
     def prediction(
         self, project: Path, what: str = "live", dtype: Any = "uint8"
     ) -> ChunkStore:
-        """Open a prediction, and make an empty one where there is none."""
+        """Open a prediction, and make an empty one where there is none that fits.
+
+        Raises
+        ------
+        UserError
+            If it cannot be made, or lies elsewhere.
+        """
         path = self.prediction_path(project, what)
-        if not path.is_dir():
-            return ChunkStore.create(path, self.label_shape, dtype)
-        return ChunkStore.open(path)
+        _require_inside(path, project)
+        with suppress(UserError):  # what is damaged is predicted again
+            store = ChunkStore.open(path)
+            if self._fits(store) and store.dtype.kind == np.dtype(dtype).kind:
+                return store
+        remove(path)
+        return ChunkStore.create(path, self.label_shape, dtype)
+
+    def _fits(self, store: ChunkStore) -> bool:
+        largest = math.prod(store.chunks) * store.dtype.itemsize
+        return store.shape == self.label_shape and largest <= _LARGEST_CHUNK
+
+
+def _require_inside(path: Path, project: Path) -> None:
+    """Write through no link that leads out of the project, whoever made it."""
+    if not path.resolve().is_relative_to(project.resolve()):
+        raise UserError(
+            f"{path} is a link that leads out of the project; put what it leads to in "
+            "its place."
+        )
 
 
 def _open_zarr(path: Path) -> Any:

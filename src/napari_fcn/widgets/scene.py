@@ -1,35 +1,36 @@
-"""The layers of the image that is worked on: strokes, prediction, probability, masks.
-
-The layers show the project's stores; nothing is held here that is not on disk.
-"""
+"""The image that is worked on, its layers, and what of it is on the screen."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Image, Labels
-from napari.utils.colormaps import DirectLabelColormap
+from psygnal import Signal
 
 from napari_fcn.errors import UserError
-from napari_fcn.widgets.broadcast import ChannelBroadcast
+from napari_fcn.project.image import AxesRecord
+from napari_fcn.widgets import adopt
+from napari_fcn.widgets.image_layers import ImageLayers
+from napari_fcn.widgets.placement import PLACED
 from napari_fcn.widgets.reading import axes_of, path_of, pixels_of
 from napari_fcn.widgets.view import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari.components import ViewerModel
 
     from napari_fcn.config import ClassInfo
+    from napari_fcn.data.axes import Axes
     from napari_fcn.project import ProjectImage
     from napari_fcn.workbench import protocol
     from napari_fcn.workbench.session import Workbench
 
-STROKES = "strokes"
-"""Key in the metadata of a Labels layer whose content is meant as strokes."""
-
 _LOOK_EVERY = 3
 _REFRESH_EVERY = 6
-_OVERLAY_OPACITY = 0.45
+_NO_IMAGE = "Choose the image first, and press Start labelling."
+_FOLLOWED = (*PLACED, "name")
 
 
 class Scene:
@@ -46,29 +47,54 @@ class Scene:
     ----------
     image : ProjectImage, optional
         What is worked on.
-    strokes, prediction, probability, masks : Labels or Image, optional
-        Its layers.
+    layer : Image, optional
+        The user's layer that shows it.
+    opened, changed : Signal
+        Another image is worked on; its name or the classes have changed.
     """
+
+    opened = Signal()
+    changed = Signal()
 
     def __init__(self, viewer: ViewerModel, workbench: Workbench) -> None:
         self.viewer = viewer
         self.workbench = workbench
         self.image: ProjectImage | None = None
         self.layer: Image | None = None
-        self.strokes: Labels | None = None
-        self.prediction: Labels | None = None
-        self.probability: Image | None = None
-        self.masks: Labels | None = None
+        self._layers: ImageLayers | None = None
         self._images: dict[Any, ProjectImage] = {}
         self._probability_class: int | None = None
         self._ticks = 0
         self._stale: set[str] = set()
         workbench.shown.connect(self._on_shown)
         workbench.job_finished.connect(self._on_job_finished)
+        workbench.project_changed.connect(self._on_project)
         viewer.layers.events.removed.connect(self._on_removed)
+
+    @property
+    def strokes(self) -> Labels | None:
+        """The layer that is painted on; None if it is not there."""
+        return self._layers.strokes if self._layers is not None else None
+
+    @property
+    def prediction(self) -> Labels | None:
+        """The live prediction."""
+        return self._layers.prediction if self._layers is not None else None
+
+    @property
+    def probability(self) -> Image | None:
+        """The probability of a class."""
+        return self._layers.probability if self._layers is not None else None
+
+    @property
+    def masks(self) -> Labels | None:
+        """What was predicted of the whole image."""
+        return self._layers.masks if self._layers is not None else None
 
     def work_on(self, layer: Image, names: str) -> ProjectImage:
         """Take the image of a layer into the project and show its labels.
+
+        Where it is worked on already, layers that were deleted come back.
 
         Parameters
         ----------
@@ -82,98 +108,80 @@ class Scene:
         UserError
             If it cannot be worked on.
         """
-        if layer is self.layer and self.strokes in self.viewer.layers:
-            return self._require_image()
-        axes = axes_of(layer, names)
-        image = self._images.get(layer.unique_id)
-        if image is None or image.axes.names != axes.names:
-            image = self.workbench.add_image(
-                pixels_of(layer), axes, layer.name, path_of(layer)
-            )
-            self._images[layer.unique_id] = image
-        self._remove_layers()
-        self.image, self.layer = image, layer
-        self.prediction = self._add_labels("live", f"{layer.name} – prediction")
-        self.prediction.editable = False
-        self.prediction.opacity = _OVERLAY_OPACITY
-        self.strokes = self._add_labels("labels", f"{layer.name} – strokes")
-        self.strokes.events.paint.connect(self._on_paint)
-        self.strokes.brush_size = 6
-        self.show_classes(self._classes())
-        self.viewer.layers.selection.active = self.strokes
-        self._adopt_marked_strokes(layer)
+        image = self._take_in(layer, axes_of(layer, names))
+        if layer is not self.layer or self.image is None or image.key != self.image.key:
+            self._leave()
+            self.layer = layer
+            self._layers = ImageLayers(self.viewer, self.workbench, layer, image)
+            for name in _FOLLOWED:
+                getattr(layer.events, name).connect(self._on_moved)
+        self.image = image
+        layers = self._require_layers()
+        layers.follow(image)
+        layers.show(self._classes())
+        if self._probability_class is not None:
+            layers.show_probability()
+        self._adopt_marked_strokes(image)
+        self.opened.emit()
         return image
+
+    def names_of(self, layer: Image) -> str:
+        """Return what the axes of a layer were said to be; empty if not yet."""
+        image = self._images.get(layer.unique_id)
+        return image.axes.names.removesuffix("S") if image is not None else ""
 
     def adopt(self, labels: Labels) -> None:
         """Take what is painted in another Labels layer over as strokes.
 
+        Classes that the project does not have yet are added to it.
+
         Raises
         ------
         UserError
-            If its shape does not fit.
+            If its shape or its numbers do not fit.
         """
         if self.strokes is None or self.image is None:
-            raise UserError("Choose the image first, and press Start labelling.")
-        data = labels.data[0] if labels.multiscale else labels.data
+            raise UserError(_NO_IMAGE)
         store = self.workbench.labels(self.image.key)
-        if tuple(data.shape) != store.shape:
-            raise UserError(
-                f"{labels.name} has shape {tuple(data.shape)} but the labels of "
-                f"{self.image.name} need {store.shape}; choose another layer."
-            )
-        values = np.asarray(data)
-        if int(values.max(initial=0)) > np.iinfo(store.dtype).max or values.min() < 0:
-            raise UserError(
-                f"{labels.name} holds numbers beyond 0 to 255; give every object of a "
-                "class the same number first."
-            )
-        store[...] = np.where(values > 0, values, store[...])
+        values = adopt.take_strokes(labels, self.image, store)
+        names: Mapping[int, str] = labels.metadata.get(adopt.NAMES, {})
+        before = self._classes()
+        classes = adopt.extend_classes(before, values, names)
+        if classes != before:
+            self.workbench.set_classes(classes)
+            self.show_classes(classes)
         self.workbench.flush()
         self.strokes.refresh()
         labels.visible = False
+        self.changed.emit()
 
     def show_classes(self, classes: tuple[ClassInfo, ...]) -> None:
         """Give all layers the colours of the classes."""
-        colours: dict[int | None, Any] = {c.value: c.colour for c in classes}
-        strokes = DirectLabelColormap(
-            color_dict={**colours, None: "transparent", 0: "transparent"}
-        )
-        shown: dict[int | None, Any] = {
-            c.output: c.colour for c in classes if not c.background
-        }
-        overlay = DirectLabelColormap(
-            color_dict={**shown, None: "transparent", 0: "transparent"}
-        )
-        for layer, colormap in (
-            (self.strokes, strokes),
-            (self.prediction, overlay),
-            (self.masks, overlay),
-        ):
-            if layer is not None:
-                layer.colormap = colormap
+        if self._layers is not None:
+            self._layers.show_classes(classes)
 
     def show_probability(self, value: int | None) -> None:
         """Show the probability of a class as an image; None shows none."""
         self._probability_class = value
-        if value is None:
-            self._remove("probability")
-        elif self.probability is None and self.image is not None:
-            self.probability = self._add_probability()
+        if self._layers is not None and value is None:
+            self._layers.remove("probability")
+        elif self._layers is not None:
+            self._layers.show_probability()
         self.look()
 
     def look(self) -> None:
         """Tell the engine what is on the screen."""
-        if self.image is None or self.strokes not in self.viewer.layers:
+        layers, project = self.viewer.layers, self.workbench.project
+        if self.image is None or project is None:
             return
-        project = self.workbench.project
-        if project is None:
+        if self._layers is None or self.strokes is None or self.layer not in layers:
             return
         now = visible(
             self.viewer,
             self.strokes,
             self.image.label_axes,
             project.record.network.ndim,
-            self._skip(),
+            self._layers.skip,
         )
         self.workbench.look(self.image, now.sample, now.region, self._probability_class)
 
@@ -182,105 +190,89 @@ class Scene:
         self._ticks += 1
         if self._ticks % _LOOK_EVERY == 0:
             self.look()
-        if self._ticks % _REFRESH_EVERY == 0:
-            self._redraw()
+        if self._ticks % _REFRESH_EVERY == 0 and self._layers is not None:
+            self._layers.refresh(self._stale)
+            self._stale.clear()
 
-    def _redraw(self) -> None:
-        for name in self._stale:
-            layer = getattr(self, name)
-            if layer is not None and layer.visible:
-                layer.refresh(thumbnail=False, extent=False, highlight=False)
-        self._stale.clear()
+    # The image
 
-    def _require_image(self) -> ProjectImage:
-        if self.image is None:
-            raise UserError("Choose the image first, and press Start labelling.")
-        return self.image
+    def _take_in(self, layer: Image, axes: Axes) -> ProjectImage:
+        """Find the image of a layer in the project, or add it."""
+        pixels = pixels_of(layer)
+        image = self._images.get(layer.unique_id)
+        if (
+            image is None
+            or image.shape != tuple(pixels.shape)
+            or image.axes.axes().channel != axes.channel
+            or self._is_missing(image)
+        ):
+            image = self.workbench.add_image(pixels, axes, layer.name, path_of(layer))
+        return self._note(layer, image, axes)
+
+    def _is_missing(self, image: ProjectImage) -> bool:
+        """Tell whether the copy of an image was given up."""
+        project = self.workbench.project
+        if project is None or Path(image.path).is_absolute():
+            return False
+        copying = self.workbench.status.job == "copy"
+        return not copying and not (project.folder / image.path).exists()
+
+    def _note(self, layer: Image, image: ProjectImage, axes: Axes) -> ProjectImage:
+        """Write down what the user's layer says of an image, if that has changed."""
+        facts = {"name": layer.name, "axes": AxesRecord.of(axes)}
+        noted = image.model_copy(update=facts)
+        project = self.workbench.project
+        if noted != image and project is not None:
+            project.replace_image(noted)
+        self._images[layer.unique_id] = noted
+        return noted
+
+    def _on_moved(self, _event: object = None) -> None:
+        """Follow the user's layer when it is moved, scaled or renamed."""
+        if self.layer is None or self.image is None or self._layers is None:
+            return
+        try:
+            axes = axes_of(self.layer, self.names_of(self.layer))
+            self.image = self._note(self.layer, self.image, axes)
+        except UserError as error:
+            self.workbench.said.emit(str(error))
+        self._layers.follow(self.image)
+        self.changed.emit()
+
+    def _leave(self) -> None:
+        """Take away the layers of the image that was worked on so far."""
+        if self.layer is not None:
+            for name in _FOLLOWED:
+                getattr(self.layer.events, name).disconnect(self._on_moved)
+        if self._layers is not None:
+            self._layers.remove()
+        self.image = self.layer = self._layers = None
+
+    def _require_layers(self) -> ImageLayers:
+        if self._layers is None:
+            raise UserError(_NO_IMAGE)
+        return self._layers
+
+    def _on_project(self, _project: object) -> None:
+        self._leave()
+        self._images.clear()
 
     def _classes(self) -> tuple[ClassInfo, ...]:
         project = self.workbench.project
         return project.record.classes if project is not None else ()
 
-    def _skip(self) -> int | None:
-        """Return where a channel axis must be shown that the labels do not have."""
-        if self.layer is None or self.layer.rgb or self.image is None:
-            return None
-        channel = self.image.axes.axes().channel
-        return channel if channel else None  # a leading one aligns by itself
-
-    def _aligned(self, store: Any) -> Any:
-        skip = self._skip()
-        if skip is None or self.image is None:
-            return store
-        return ChannelBroadcast(store, skip, self.image.shape[skip])
-
-    def _placement(self) -> dict[str, Any]:
-        """Return scale, translate and units of the layer, for those shown over it."""
-        layer = self.layer
-        assert layer is not None
-        ndim = len(
-            self._aligned(self.workbench.labels(self._require_image().key)).shape
-        )
-        return {
-            "scale": layer.scale[-ndim:],
-            "translate": layer.translate[-ndim:],
-            "units": layer.units[-ndim:],
-        }
-
-    def _add_labels(self, what: str, name: str) -> Labels:
-        key = self._require_image().key
-        book = self.workbench
-        store = book.labels(key) if what == "labels" else book.prediction(key, what)
-        layer = Labels(self._aligned(store), name=name, **self._placement())
-        self._insert_below_strokes(layer)
-        return layer
-
-    def _insert_below_strokes(self, layer: Labels | Image) -> None:
-        """Add a layer so that the strokes stay on top, and in the user's hand."""
-        layers = self.viewer.layers
-        if self.strokes is None or self.strokes not in layers:
-            layers.append(layer)
-            return
-        layers.insert(layers.index(self.strokes), layer)
-        layers.selection.active = self.strokes
-
-    def _add_probability(self) -> Image:
-        key = self._require_image().key
-        store = self._aligned(self.workbench.prediction(key, "probability"))
-        layer = Image(
-            store,
-            name=f"{self._require_image().name} – probability",
-            colormap="magma",
-            contrast_limits=(0, 1),
-            blending="additive",
-            **self._placement(),
-        )
-        self._insert_below_strokes(layer)
-        return layer
-
-    def _remove_layers(self) -> None:
-        for name in ("strokes", "prediction", "probability", "masks"):
-            self._remove(name)
-
-    def _remove(self, name: str) -> None:
-        layer = getattr(self, name)
-        setattr(self, name, None)
-        if layer is not None and layer in self.viewer.layers:
-            self.viewer.layers.remove(layer)
-
-    def _adopt_marked_strokes(self, layer: Image) -> None:
+    def _adopt_marked_strokes(self, image: ProjectImage) -> None:
         """Take over sample strokes that were opened with their image."""
         for other in list(self.viewer.layers):
             if (
                 isinstance(other, Labels)
-                and other.metadata.get("napari_fcn") == STROKES
-                and tuple(other.data.shape) == self._require_image().label_shape
+                and adopt.is_marked(other)
+                and adopt.fits(other, image)
             ):
                 self.adopt(other)
                 self.viewer.layers.remove(other)
 
-    def _on_paint(self) -> None:
-        self.workbench.flush()
+    # What happens
 
     def _on_shown(self, event: protocol.Shown) -> None:
         if self.image is None or event.key != self.image.key:
@@ -295,20 +287,13 @@ class Scene:
             return
         if event.path != self.image.prediction_path(project.folder, "masks"):
             return
-        self._remove("masks")
-        self.masks = self._add_labels("masks", f"{self.image.name} – masks")
-        self.masks.editable = False
-        if self.prediction is not None:
-            self.masks.opacity = self.prediction.opacity
-        self.show_classes(self._classes())
-        if self.prediction is not None:
-            self.prediction.visible = False
+        if self._layers is not None:
+            self._layers.show_new_masks(self._classes())
 
     def _on_removed(self, event: Any) -> None:
         """Forget a layer that the user has deleted; what it showed stays on disk."""
-        for name in ("strokes", "prediction", "probability", "masks"):
-            if getattr(self, name) is event.value:
-                setattr(self, name, None)
+        if self._layers is not None:
+            self._layers.forget(event.value)
         if event.value is self.layer:
             self.workbench.look_away()
 

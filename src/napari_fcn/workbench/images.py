@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,92 +9,33 @@ import numpy as np
 import zarr
 
 from napari_fcn.data.axes import validate_axes
-from napari_fcn.data.files import atomic_path
 from napari_fcn.data.readers import open_image
 from napari_fcn.data.source import check_image
 from napari_fcn.errors import UserError
+from napari_fcn.workbench.copying import Copy
 
 if TYPE_CHECKING:
     from napari_fcn.data.axes import Axes
     from napari_fcn.project import Project, ProjectImage
 
+    Link = tuple[Path, Literal["file", "zarr"]]
+
+__all__ = ["Copy", "add_image"]
+
 _AT_ONCE = 32 << 20
-_BLOCK_BYTES = 16 << 20
 _PROBE = 32
-
-
-class Copy:
-    """The copying of an image into the project, in a thread of its own.
-
-    Parameters
-    ----------
-    data : array
-        Where the pixels come from: numpy, dask or zarr.
-    target : Path
-        The Zarr array to write.
-
-    Attributes
-    ----------
-    share : float
-        0 to 1.
-    error : str
-        What went wrong; empty if nothing did.
-    """
-
-    def __init__(self, data: Any, target: Path) -> None:
-        self._data = data
-        self._target = target
-        self._cancelled = False
-        self.share = 0.0
-        self.error = ""
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    @property
-    def finished(self) -> bool:
-        """Whether it has ended, well or not."""
-        return not self._thread.is_alive()
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Wait for its end."""
-        self._thread.join(seconds)
-
-    def cancel(self) -> None:
-        """Give up; what was copied so far is removed."""
-        self._cancelled = True
-
-    def _run(self) -> None:
-        try:
-            with atomic_path(self._target) as temporary:
-                self._copy(temporary)
-        except UserError as error:
-            self.error = str(error)
-        except (OSError, RuntimeError, ValueError, MemoryError) as error:
-            self.error = (
-                f"The image could not be copied ({error}); open it from a file."
-            )
-
-    def _copy(self, path: Path) -> None:
-        shape, dtype = tuple(self._data.shape), np.dtype(self._data.dtype)
-        array = zarr.create_array(
-            str(path),
-            shape=shape,
-            chunks=_chunks(shape),
-            dtype=dtype,
-            compressors=None,  # read again and again while training
-        )
-        regions = _blocks(shape, dtype.itemsize)
-        for number, region in enumerate(regions, 1):
-            if self._cancelled:
-                raise UserError("Copying the image was cancelled.")
-            array[region] = np.asarray(self._data[region])
-            self.share = number / len(regions)
+_PATIENCE = 0.5
+"""Seconds that the window may stand still."""
 
 
 def add_image(
     project: Project, data: Any, axes: Axes, name: str, path: Path | None = None
 ) -> tuple[ProjectImage, Copy | None]:
     """Take an image into a project.
+
+    One that the project holds already is found again with its labels: the same file,
+    or the same pixels under the same name. One whose copy was never completed is
+    copied anew.
 
     Parameters
     ----------
@@ -113,7 +53,7 @@ def add_image(
     Returns
     -------
     image : ProjectImage
-        The new image of the project.
+        The image of the project.
     copy : Copy, optional
         If it is being copied; small ones are there already.
 
@@ -122,25 +62,54 @@ def add_image(
     UserError
         If it is no image, or the project cannot be written.
     """
-    shape = tuple(int(n) for n in data.shape)
+    shape = _shape(data)
     validate_axes(axes.names, shape)
     check_image(shape, data.dtype, name)
+    planes = axes.spatial(2)
+    known = [
+        image
+        for image in project.record.images
+        if image.shape == shape and image.axes.axes().channel == axes.channel
+    ]
     link = _link(data, axes, path)
     if link is not None:
-        return project.add_image(name, *link, axes, shape), None
+        place = link[0].absolute()
+        linked = (i for i in known if (project.folder / i.path).absolute() == place)
+        image = next(linked, None)
+        return image or project.add_image(name, *link, axes, shape), None
+    for image in known:
+        if image.name == name and not Path(image.path).is_absolute():
+            kept = _pixels(project, image)
+            if kept is None:
+                return image, _copy_to(project.folder / image.path, data, planes)
+            if _same_pixels(kept, data):
+                return image, None
     target = project.folder / "images" / f"{project.free_key(name)}.zarr"
-    copy = Copy(data, target)
-    if data.dtype.itemsize * np.prod(shape, dtype=float) <= _AT_ONCE:
-        copy.wait()
-        if copy.error:
-            raise UserError(copy.error)
-    image = project.add_image(name, target, "zarr", axes, shape)
-    return image, None if copy.finished else copy
+    copy = _copy_to(target, data, planes)
+    return project.add_image(name, target, "zarr", axes, shape), copy
 
 
-def _link(
-    data: Any, axes: Axes, path: Path | None
-) -> tuple[Path, Literal["file", "zarr"]] | None:
+def _copy_to(target: Path, data: Any, planes: tuple[int, ...]) -> Copy | None:
+    """Copy an image; None if it is there already. The rest goes on by itself."""
+    copy = Copy(data, target, planes)
+    in_memory = type(data) is np.ndarray and data.nbytes <= _AT_ONCE
+    copy.wait(None if in_memory else _PATIENCE)
+    if not copy.finished:
+        return copy
+    if copy.error:
+        raise UserError(copy.error)
+    return None
+
+
+def _pixels(project: Project, image: ProjectImage) -> Any:
+    """Open the copy of an image; None where it was never completed."""
+    try:
+        return image.pixels(project.folder)
+    except UserError:
+        return None
+
+
+def _link(data: Any, axes: Axes, path: Path | None) -> Link | None:
     """Find what on disk holds the same pixels."""
     if isinstance(data, zarr.Array):
         place = str(data.store_path)
@@ -150,43 +119,39 @@ def _link(
         return None
     try:
         found = open_image(path, axes.names).data
-        same = found.shape == data.shape and found.dtype == data.dtype
-        return (path, "file") if same and _same_pixels(found, data) else None
-    except (UserError, OSError, ValueError):
+    except UserError:
         return None
+    return (path, "file") if _same_pixels(found, data) else None
 
 
-def _same_pixels(one: Any, other: Any) -> bool:
-    """Compare a few small blocks along the diagonal."""
-    for share in (0.0, 0.37, 0.71, 1.0):
-        starts = [int(share * max(0, n - _PROBE)) for n in one.shape]
-        region = tuple(slice(s, s + _PROBE) for s in starts)
-        left, right = np.asarray(one[region]), np.asarray(other[region])
-        if not np.array_equal(left, right, equal_nan=left.dtype.kind == "f"):
-            return False
-    return True
-
-
-def _chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
-    small = [n if n <= 4 else 1 for n in shape]
-    large = sorted(range(len(shape)), key=lambda i: shape[i])[-2:]
-    return tuple(
-        max(1, min(n, 512)) if i in large else max(1, s)
-        for i, (n, s) in enumerate(zip(shape, small, strict=True))
-    )
-
-
-def _blocks(shape: tuple[int, ...], itemsize: int) -> list[tuple[slice, ...]]:
-    """Cut into slabs along the first axis that is longer than one."""
-    axis = next((i for i, n in enumerate(shape) if n > 1), 0)
-    rest = itemsize * float(np.prod(shape)) / shape[axis]
-    step = max(1, int(_BLOCK_BYTES // max(rest, 1.0)))
-    whole = [slice(0, n) for n in shape]
-    return [
-        (
-            *whole[:axis],
-            slice(start, min(start + step, shape[axis])),
-            *whole[axis + 1 :],
+def _same_pixels(kept: Any, data: Any) -> bool:
+    """Compare small arrays as a whole, others in small blocks on the diagonal."""
+    if _shape(kept) != _shape(data) or kept.dtype != data.dtype:
+        return False
+    whole = isinstance(data, np.ndarray) and data.nbytes <= _AT_ONCE
+    regions = [(slice(None),) * data.ndim] if whole else _probes(_shape(data))
+    nan = data.dtype.kind == "f"
+    try:
+        return all(
+            np.array_equal(np.asarray(kept[r]), np.asarray(data[r]), equal_nan=nan)
+            for r in regions
         )
-        for start in range(0, shape[axis], step)
+    except Exception:  # noqa: BLE001 - a lazy array may run any code
+        return False
+
+
+def _probes(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
+    large = sorted(range(len(shape)), key=lambda i: shape[i])[-2:]
+    edges = [_PROBE if i in large else 1 for i in range(len(shape))]
+    corners = [
+        [int(share * max(0, n - e)) for n, e in zip(shape, edges, strict=True)]
+        for share in np.linspace(0, 1, 8)
     ]
+    return [
+        tuple(slice(s, s + e) for s, e in zip(corner, edges, strict=True))
+        for corner in corners
+    ]
+
+
+def _shape(data: Any) -> tuple[int, ...]:
+    return tuple(int(n) for n in data.shape)

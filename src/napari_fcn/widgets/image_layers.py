@@ -1,0 +1,203 @@
+"""The layers shown over an image: strokes, prediction, probability, masks.
+
+They show the project's stores; nothing is held here that is not on disk.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Labels
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_fcn.widgets.broadcast import ChannelBroadcast
+from napari_fcn.widgets.placement import follow, placement
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_fcn.config import ClassInfo
+    from napari_fcn.project import ProjectImage
+    from napari_fcn.workbench.session import Workbench
+
+    Colours = dict[int | None, str]
+
+_OPACITY = 0.45
+_BRUSH = 6
+_OURS = ("strokes", "prediction", "probability", "masks")
+_STORES = {
+    "strokes": "labels",
+    "prediction": "live",
+    "probability": "probability",
+    "masks": "masks",
+}
+
+
+class ImageLayers:
+    """What is shown over one image.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the layers are.
+    workbench : Workbench
+        Whose project holds the image.
+    layer : Image
+        The user's layer that shows the image.
+    image : ProjectImage
+        The image.
+
+    Attributes
+    ----------
+    strokes, prediction, masks : Labels, optional
+        None where not shown, or deleted by the user.
+    probability : Image, optional
+        That of one class.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        workbench: Workbench,
+        layer: Image,
+        image: ProjectImage,
+    ) -> None:
+        self.viewer = viewer
+        self.workbench = workbench
+        self.layer = layer
+        self.image = image
+        self.strokes: Labels | None = None
+        self.prediction: Labels | None = None
+        self.probability: Image | None = None
+        self.masks: Labels | None = None
+
+    @property
+    def skip(self) -> int | None:
+        """Where a channel axis must be shown that the labels do not have."""
+        channel = None if self.layer.rgb else self.image.axes.axes().channel
+        return channel if channel else None  # a leading one aligns by itself
+
+    def show(self, classes: tuple[ClassInfo, ...]) -> None:
+        """Show strokes, prediction and masks, those that are not there already."""
+        if self.prediction is None:
+            self.prediction = self._add_labels("prediction", editable=False)
+            self.prediction.opacity = _OPACITY
+        if self.strokes is None:
+            self.strokes = self._add_labels("strokes")
+            self.strokes.events.paint.connect(self._on_paint)
+            self.strokes.brush_size = _BRUSH
+        project = self.workbench.project
+        there = project and self.image.prediction_path(project.folder, "masks").is_dir()
+        if self.masks is None and there:
+            self.masks = self._add_labels("masks", editable=False)
+            self.masks.visible = False
+        self.show_classes(classes)
+        self.viewer.layers.selection.active = self.strokes
+
+    def show_classes(self, classes: tuple[ClassInfo, ...]) -> None:
+        """Give the layers the colours of the classes."""
+        nothing: Colours = {None: "transparent", 0: "transparent"}
+        painted: Colours = {c.value: c.colour for c in classes}
+        shown: Colours = {c.output: c.colour for c in classes if not c.background}
+        for layer, colours in (
+            (self.strokes, painted),
+            (self.prediction, shown),
+            (self.masks, shown),
+        ):
+            if layer is not None:
+                layer.colormap = DirectLabelColormap(color_dict={**colours, **nothing})
+
+    def show_probability(self) -> None:
+        """Show the probability of a class, if it is not shown already."""
+        if self.probability is not None:
+            return
+        data = self._aligned("probability")
+        self.probability = Image(
+            data,
+            name=self._title("probability"),
+            colormap="magma",
+            contrast_limits=(0, 1),
+            blending="additive",
+            **placement(self.layer, data.ndim),
+        )
+        self._insert_below_strokes(self.probability)
+
+    def show_new_masks(self, classes: tuple[ClassInfo, ...]) -> None:
+        """Show the masks that are on disk now in place of the live prediction."""
+        self.remove("masks")
+        self.masks = self._add_labels("masks", editable=False)
+        self.show_classes(classes)
+        if self.prediction is not None:
+            self.prediction.visible = False
+
+    def refresh(self, names: set[str]) -> None:
+        """Draw some of the layers anew, since what they show has changed."""
+        for name in names:
+            layer = getattr(self, name)
+            if layer is not None and layer.visible:
+                layer.refresh(thumbnail=False, extent=False, highlight=False)
+
+    def follow(self, image: ProjectImage) -> None:
+        """Go where the user's layer has gone, and take its new name on."""
+        before, self.image = self.image.name, image
+        for name in _OURS:
+            ours = getattr(self, name)
+            if ours is None:
+                continue
+            follow(ours, self.layer)
+            if image.name != before and ours.name.startswith(f"{before} – "):
+                ours.name = self._title(name)
+
+    def forget(self, layer: Layer) -> None:
+        """Forget a layer that the user has deleted; what it showed stays on disk."""
+        for name in _OURS:
+            if getattr(self, name) is layer:
+                setattr(self, name, None)
+
+    def remove(self, *names: str) -> None:
+        """Take layers out of the viewer; all of them by default."""
+        for name in names or _OURS:
+            layer = getattr(self, name)
+            setattr(self, name, None)
+            if layer is not None and layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+
+    def _aligned(self, name: str) -> Any:
+        """Return a store of the image with as many axes as a layer needs."""
+        what = _STORES[name]
+        store = (
+            self.workbench.labels(self.image.key)
+            if what == "labels"
+            else self.workbench.prediction(self.image.key, what)
+        )
+        if self.skip is None:
+            return store
+        return ChannelBroadcast(store, self.skip, self.image.shape[self.skip])
+
+    def _title(self, name: str) -> str:
+        return f"{self.image.name} – {name}"
+
+    def _add_labels(self, name: str, *, editable: bool = True) -> Labels:
+        data = self._aligned(name)
+        place = placement(self.layer, data.ndim)
+        layer = Labels(data, name=self._title(name), **place)
+        layer.editable = editable
+        self._insert_below_strokes(layer)
+        return layer
+
+    def _insert_below_strokes(self, layer: Labels | Image) -> None:
+        """Add a layer so that the strokes stay on top, and in the user's hand."""
+        layers = self.viewer.layers
+        if self.strokes is None or self.strokes not in layers:
+            layers.append(layer)
+            return
+        layers.insert(layers.index(self.strokes), layer)
+        layers.selection.active = self.strokes
+
+    def _on_paint(self) -> None:
+        self.workbench.flush()
+        if self.strokes is not None and self.skip is not None:
+            offset = self.viewer.dims.ndim - self.strokes.ndim
+            if self.skip + offset in self.viewer.dims.displayed:
+                self.strokes.refresh()  # what was painted on one channel is on all
