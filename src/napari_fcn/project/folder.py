@@ -12,6 +12,7 @@ import os
 import re
 import unicodedata
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError, model_validator
@@ -29,8 +30,6 @@ from napari_fcn.errors import UserError
 from napari_fcn.project.image import AxesRecord, ProjectImage
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_fcn.data.axes import Axes
 
 SUFFIX = ".fcnproj"
@@ -196,7 +195,7 @@ class Project:
         """
         image = ProjectImage(
             key=self.free_key(name),
-            name=name,
+            name=name.encode(errors="replace").decode(),
             path=self._relative(path),
             kind=kind,
             axes=AxesRecord.of(axes),
@@ -250,11 +249,19 @@ class Project:
 
     def _relative(self, path: Path) -> str:
         """Return a path that stays right when the project moves."""
-        path = path.absolute()
-        inside = path.is_relative_to(self.folder.absolute())
-        if not inside:
-            return str(path)
-        return path.relative_to(self.folder.absolute()).as_posix()
+        place, folder = os.path.abspath(path), os.path.abspath(self.folder)
+        if not _is_text(place):
+            raise UserError(
+                f"The name of {path.name!a} is not Unicode; rename the file."
+            )
+        if not Path(place).is_relative_to(folder):
+            return place
+        return Path(place).relative_to(folder).as_posix()
+
+
+def _is_text(name: str) -> bool:
+    """Tell whether a file name is Unicode; on Linux it may be any bytes."""
+    return name == name.encode(errors="replace").decode()
 
 
 def folder_name(name: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -86,7 +87,8 @@ class ProjectImage(Frozen):
             raise ValueError(str(error)) from error
         if min(self.shape) < 1:
             raise ValueError(f"{self.shape} is not the shape of an image")
-        if "\0" in self.path or ".." in PurePosixPath(self.path).parts:
+        parts = re.split(r"[/\\]", self.path)
+        if not Path(self.path).is_absolute() and ".." in parts:
             raise ValueError(f"{self.path!r} leads out of the project")
         return self
 

@@ -165,18 +165,24 @@ def predict_to_file(
     """
     check_channels(model, source)
     work = _Partial(model, source, target, resume=resume)
-    predict_source(
-        model,
-        source,
-        work.array,
-        output=target.result,
-        device=device,
-        tile=tile,
-        on_progress=on_progress,
-        cancelled=cancelled,
-        done=work.is_done,
-        on_sample=work.mark,
-    )
+    try:
+        predict_source(
+            model,
+            source,
+            work.array,
+            output=target.result,
+            device=device,
+            tile=tile,
+            on_progress=on_progress,
+            cancelled=cancelled,
+            done=work.is_done,
+            on_sample=work.mark,
+        )
+    except OSError as error:
+        raise UserError(
+            f"{target.path} cannot be written ({error.strerror or error}); make room, "
+            "and go on from here with --resume."
+        ) from error
     write_array(target.path, work.array, work.axes)
     remove(target.partial)
 

@@ -1,0 +1,238 @@
+"""Killed programs, full disks, hostile files and images without sense."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from napari_fcn import cli
+from napari_fcn.config import ModelConfig, NetworkConfig, classes_from_values
+from napari_fcn.data import samples
+from napari_fcn.data.axes import Axes
+from napari_fcn.data.readers import open_image
+from napari_fcn.engine.model import Model, load_model
+from napari_fcn.export.masks import write_array
+from napari_fcn.networks import build_network
+
+
+def run(*arguments) -> int:
+    return cli.main([str(a) for a in arguments])
+
+
+def start(*arguments) -> subprocess.Popen[str]:
+    """Start the command line as a program of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "napari_fcn", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def until(condition, program, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        assert program.poll() is None, program.stderr.read()
+        time.sleep(0.02)
+
+
+def refused(capsys, *arguments, match: str) -> None:
+    """Exit code 2 and one sentence."""
+    capsys.readouterr()
+    assert run(*arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert match in said.err
+    assert len(said.err.strip().splitlines()) == 1
+
+
+@pytest.fixture
+def pair(tmp_path):
+    image, truth = samples.blobs(2, 64)
+    write_array(tmp_path / "image.tif", image, Axes.of("ZYX"))
+    write_array(tmp_path / "strokes.tif", samples.strokes(truth, 18), Axes.of("ZYX"))
+    return tmp_path / "image.tif", tmp_path / "strokes.tif"
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A model with random weights; what it predicts does not matter here."""
+    network = NetworkConfig(width=4, depth=2, out_channels=2)
+    config = ModelConfig(network=network, classes=classes_from_values([1, 2]))
+    path = tmp_path / "m.safetensors"
+    Model(config, build_network(network)).save(path)
+    return path
+
+
+def test_killed_while_predicting_and_resumed(tmp_path, model):
+    image = np.random.default_rng(0).integers(0, 255, (60, 128, 128)).astype(np.uint8)
+    np.save(tmp_path / "stack.npy", image)
+    out, whole = tmp_path / "masks.tif", tmp_path / "whole.tif"
+    log = tmp_path / "masks.tif.partial" / "done.txt"
+    program = start("predict", model, tmp_path / "stack.npy", "--out", out)
+    until(lambda: log.is_file() and len(log.read_text().splitlines()) > 3, program)
+    program.send_signal(signal.SIGKILL)
+    program.communicate()
+    assert not out.exists()
+    done = len(log.read_text().splitlines()) - 1
+    assert 0 < done < 60
+    assert run("predict", model, tmp_path / "stack.npy", "--out", out, "--resume") == 0
+    assert run("predict", model, tmp_path / "stack.npy", "--out", whole) == 0
+    np.testing.assert_array_equal(
+        open_image(out).data[...], open_image(whole).data[...]
+    )
+    assert not log.parent.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_training_saves_what_it_has(tmp_path, pair, number):
+    out = tmp_path / "x.safetensors"
+    program = start("train", pair[0], "--labels", pair[1], "--out", out,
+                    "--seconds", 300)  # fmt: skip
+    for line in program.stderr:
+        if "Dice" in line:
+            break
+    program.send_signal(number)
+    said = program.communicate(timeout=120)[1]
+    assert program.returncode == 0, said
+    assert load_model(out).config.training["steps"] > 0
+
+
+def test_killed_while_training_leaves_nothing_half_written(tmp_path, pair):
+    out = tmp_path / "x.safetensors"
+    program = start("train", pair[0], "--labels", pair[1], "--out", out,
+                    "--seconds", 300)  # fmt: skip
+    for line in program.stderr:
+        if "Training" in line:
+            break
+    program.kill()
+    program.communicate()
+    assert not out.exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of half a megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+    if os.name != "posix" or os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_full_disk_while_saving_a_model(small_disk, pair, capsys):
+    (small_disk / "filler").write_bytes(bytes(500 * 1024))
+    out = small_disk / "x.safetensors"
+    order = ("train", pair[0], "--labels", pair[1], "--out", out, "--steps", 1)
+    assert run(*order) == 2
+    assert "disk is full" in capsys.readouterr().err.splitlines()[-1]
+    assert [p.name for p in small_disk.iterdir()] == ["filler"]
+
+
+def test_full_disk_while_predicting(tmp_path, small_disk, model, capsys):
+    random = np.random.default_rng(0)
+    np.save(tmp_path / "stack.npy", random.integers(0, 255, (9, 256, 256), np.uint8))
+    (small_disk / "filler").write_bytes(bytes(480 * 1024))
+    out = small_disk / "y.tif"
+    assert run("predict", model, tmp_path / "stack.npy", "--out", out) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "full" in said or "cannot be written" in said
+    assert not out.exists()
+
+
+def hostile(tmp_path, **changes):
+    """A model file whose description asks for something outrageous."""
+    raw = ModelConfig(classes=classes_from_values([1, 2])).model_dump(mode="json")
+    network = {**raw["network"], **changes.pop("network", {})}
+    raw = {**raw, "network": network, **changes}
+    path = tmp_path / "hostile.safetensors"
+    tensors = {"x": np.zeros(1, np.float32)}
+    path.write_bytes(save(tensors, metadata={"napari_fcn": json.dumps(raw)}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"network": {"width": 1024, "depth": 8}}, "do not fit"),
+        ({"network": {"width": 10**9}}, "damaged"),
+        ({"network": {"name": "../../etc/passwd"}}, "choose one of"),
+        ({"network": {"name": "os.system"}}, "choose one of"),
+        ({"format": 99}, "newer"),
+        ({"surprise": 1}, "damaged"),
+        ({"classes": []}, "damaged"),
+    ],
+)
+def test_hostile_models(tmp_path, capsys, changes, match):
+    refused(capsys, "info", hostile(tmp_path, **changes), match=match)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_truncated_models(tmp_path, capsys, model, share):
+    whole = model.read_bytes()
+    model.write_bytes(whole[: int(len(whole) * share)])
+    refused(capsys, "info", model, match="m.safetensors")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e38])
+def test_images_with_values_that_are_no_intensities(tmp_path, value, capsys):
+    image, truth = samples.blobs(1, 64)
+    picture = image[0].astype(np.float32)
+    picture[10:30, 10:50] = value
+    np.save(tmp_path / "image.npy", picture)
+    np.save(tmp_path / "labels.npy", samples.strokes(truth)[0])
+    out = tmp_path / "x.safetensors"
+    assert run("train", tmp_path / "image.npy", "--labels", tmp_path / "labels.npy",
+               "--out", out, "--steps", 5) == 0  # fmt: skip
+    masks = tmp_path / "masks.npy"
+    assert run("predict", out, tmp_path / "image.npy", "--out", masks) == 0
+    assert set(np.unique(np.load(masks))) <= {0, 2, 3}
+
+
+def test_an_image_all_nan_or_constant_trains_without_a_crash(tmp_path):
+    labels = np.zeros((32, 32), np.uint8)
+    labels[:8], labels[-8:] = 1, 2
+    np.save(tmp_path / "labels.npy", labels)
+    painted = tmp_path / "labels.npy"
+    for name, value in (("nan", np.nan), ("constant", 7)):
+        np.save(tmp_path / f"{name}.npy", np.full((32, 32), value, np.float32))
+        out = tmp_path / f"{name}.safetensors"
+        assert run("train", tmp_path / f"{name}.npy", "--labels",
+                   painted, "--out", out, "--steps", 3) == 0  # fmt: skip
+        for tensor in load_model(out).network.state_dict().values():
+            assert np.isfinite(tensor.numpy()).all()
+
+
+def test_one_painted_pixel_of_each_class(tmp_path):
+    labels = np.zeros((1, 2), np.uint8)
+    labels[0, 0], labels[0, 1] = 1, 2
+    np.save(tmp_path / "labels.npy", labels)
+    np.save(tmp_path / "image.npy", np.array([[0, 255]], np.uint8))
+    assert run("train", tmp_path / "image.npy", "--labels", tmp_path / "labels.npy",
+               "--out", tmp_path / "x.safetensors", "--steps", 2) == 0  # fmt: skip
+
+
+def test_names_with_spaces_and_letters_of_other_scripts(tmp_path, pair):
+    folder = tmp_path / "zwei Wörter – 細胞"
+    folder.mkdir()
+    image = folder / "im age µ.tif"
+    image.write_bytes(pair[0].read_bytes())
+    out = folder / "mo del.safetensors"
+    assert run("train", image, "--labels", pair[1], "--out", out, "--steps", 1) == 0
+    masks = folder / "ma sks.tif"
+    assert run("predict", out, image, "--out", masks) == 0
+    assert open_image(masks).data.shape == (2, 64, 64)
