@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 for success, 2 for bad input, 130 when interrupted.
     """
     options = _parser().parse_args(arguments)
+    # Read when torch loads: its threads shall not spin where others need the cores.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         result = options.run(options)
     except UserError as error:

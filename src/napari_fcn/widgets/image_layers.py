@@ -149,11 +149,19 @@ class ImageLayers:
             if image.name != before and ours.name.startswith(f"{before} – "):
                 ours.name = self._title(name)
 
-    def forget(self, layer: Layer) -> None:
-        """Forget a layer that the user has deleted; what it showed stays on disk."""
+    def forget(self, layer: Layer) -> bool:
+        """Forget a layer that the user has deleted; what it showed stays on disk.
+
+        Returns
+        -------
+        bool
+            Whether it was one of these.
+        """
         for name in _OURS:
             if getattr(self, name) is layer:
                 setattr(self, name, None)
+                return True
+        return False
 
     def remove(self, *names: str) -> None:
         """Take layers out of the viewer; all of them by default."""

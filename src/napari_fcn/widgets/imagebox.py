@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
+from qtpy.compat import isalive
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import (
     QComboBox,
@@ -18,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.reader import read
-from napari_fcn.widgets.reading import axes_choices, describe
+from napari_fcn.widgets.reading import axes_choices, check_names, describe
 from napari_fcn.widgets.scene import only_images
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class ImageBox(QWidget):
         self.start_button.clicked.connect(self.started)
         viewer.layers.events.inserted.connect(self.refresh)
         viewer.layers.events.removed.connect(self.refresh)
+        viewer.layers.events.renamed.connect(self.refresh)
+        scene.opened.connect(self._on_opened)
         self.refresh()
 
     def layer(self) -> Image | None:
@@ -97,6 +100,8 @@ class ImageBox(QWidget):
 
     def refresh(self, _event: object = None) -> None:
         """List the Image layers anew; the choice stays where it can."""
+        if not isalive(self):  # the dock was closed; the viewer goes on
+            return
         before = self.layer()
         layers = only_images(self._viewer, self._scene)
         if layers == self._layers and [x.name for x in layers] == self._texts():
@@ -112,6 +117,12 @@ class ImageBox(QWidget):
         if self.layer() is not before or not layers:
             self._on_choice()
 
+    def _on_opened(self) -> None:
+        """Show what is worked on, with the axes that it was said to have."""
+        if isalive(self) and self._scene.layer is not None:
+            self.choose(self._scene.layer)
+            self._on_choice()
+
     def _texts(self) -> list[str]:
         return [self.choice.itemText(i) for i in range(self.choice.count())]
 
@@ -124,20 +135,29 @@ class ImageBox(QWidget):
             self.axes.clear()
             if layer is not None:
                 try:
-                    self.axes.addItems(axes_choices(layer))
+                    self.axes.addItems(self._axes_of(layer))
                 except UserError as error:
                     self.failed.emit(str(error))
         self._describe()
+
+    def _axes_of(self, layer: Image) -> tuple[str, ...]:
+        """Return what its axes may be: first what they were said to be."""
+        known = self._scene.names_of(layer)
+        choices = axes_choices(layer)
+        return (known, *(c for c in choices if c != known)) if known else choices
 
     def _describe(self) -> None:
         layer = self.layer()
         names = self.names()
         if layer is None:
             self.about.setText("Open an image, or drop a file on the viewer.")
-        elif len(names) == layer.ndim and {"Y", "X"} <= set(names):
-            self.about.setText(describe(layer, names))
-        else:
+            return
+        try:
+            check_names(layer, names)
+        except UserError:
             self.about.setText(f"Name its {layer.ndim} axes, one letter each →")
+        else:
+            self.about.setText(describe(layer, names))
 
     def _open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open an image")

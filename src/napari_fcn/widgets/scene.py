@@ -49,8 +49,10 @@ class Scene:
         What is worked on.
     layer : Image, optional
         The user's layer that shows it.
-    opened, changed : Signal
-        Another image is worked on; its name or the classes have changed.
+    opened : Signal
+        An image is worked on, this one or another.
+    changed : Signal
+        The name or the place of the image, its layers or the classes have changed.
     """
 
     opened = Signal()
@@ -129,6 +131,16 @@ class Scene:
         """Return what the axes of a layer were said to be; empty if not yet."""
         image = self._images.get(layer.unique_id)
         return image.axes.names.removesuffix("S") if image is not None else ""
+
+    def is_complete(self, layer: Image) -> bool:
+        """Tell whether a layer is worked on, with all that belongs to it in view."""
+        return (
+            layer is self.layer
+            and self.image is not None
+            and self.strokes is not None
+            and self.prediction is not None
+            and not self._is_missing(self.image)
+        )
 
     def adopt(self, labels: Labels) -> None:
         """Take what is painted in another Labels layer over as strokes.
@@ -292,8 +304,8 @@ class Scene:
 
     def _on_removed(self, event: Any) -> None:
         """Forget a layer that the user has deleted; what it showed stays on disk."""
-        if self._layers is not None:
-            self._layers.forget(event.value)
+        if self._layers is not None and self._layers.forget(event.value):
+            self.changed.emit()
         if event.value is self.layer:
             self.workbench.look_away()
 

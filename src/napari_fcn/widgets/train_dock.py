@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -22,7 +21,6 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_fcn.config import classes_from_values
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.classlist import ClassList
 from napari_fcn.widgets.curve import Curve
@@ -88,7 +86,6 @@ class TrainDock(QWidget):
             self.say(str(error))
             return
         self.say("")
-        self._add_painted_classes()
         project = self.workbench.project
         if project is not None:
             self.class_list.show_classes(project.record.classes, self._first())
@@ -255,6 +252,7 @@ class TrainDock(QWidget):
         self.image_box.started.connect(self.start)
         self.image_box.choice.currentIndexChanged.connect(self._show_start)
         self.image_box.failed.connect(self.say)
+        self.scene.changed.connect(self._on_scene_changed)
         self.class_list.picked.connect(self._pick)
         self.class_list.changed.connect(self._set_classes)
         self.import_button.clicked.connect(self._import_strokes)
@@ -272,21 +270,13 @@ class TrainDock(QWidget):
         self.workbench.scored.connect(self.curve.add_score)
         self.workbench.finished.connect(self._on_finished)
 
-    def _add_painted_classes(self) -> None:
-        """List the classes that strokes taken from elsewhere bring along."""
-        project, image = self.workbench.project, self.scene.image
-        if project is None or image is None:
-            return
-        store = self.workbench.labels(image.key)
-        found: set[int] = set()
-        for region in store.painted_chunks():
-            found |= {int(v) for v in np.unique(store[region])}
-        classes = project.record.classes
-        new = found - {0} - {c.value for c in classes}
-        if new:
-            classes += classes_from_values(new, background=None)
-            self._set_classes(classes)
-            self.class_list.show_classes(classes, self._first())
+    def _on_scene_changed(self) -> None:
+        """Follow classes that strokes from elsewhere brought, and deleted layers."""
+        project = self.workbench.project
+        if project is not None and project.record.classes != self.class_list.classes:
+            self.class_list.show_classes(project.record.classes, self._first())
+            self._list_probabilities()
+        self._show_start()
 
     def _show_start(self) -> None:
         """Offer to start on another image than the one that is worked on."""
@@ -383,7 +373,6 @@ class TrainDock(QWidget):
         except UserError as error:
             self.say(str(error))
         else:
-            self._add_painted_classes()
             self.say(f"Took the strokes of {chosen[-1].name}.")
 
     def _take_settings(self) -> None:
