@@ -88,7 +88,8 @@ class ProjectImage(Frozen):
         if min(self.shape) < 1:
             raise ValueError(f"{self.shape} is not the shape of an image")
         parts = re.split(r"[/\\]", self.path)
-        if not Path(self.path).is_absolute() and ".." in parts:
+        outside = ".." in parts and not Path(self.path).is_absolute()
+        if outside or "\0" in self.path:
             raise ValueError(f"{self.path!r} leads out of the project")
         return self
 
