@@ -1,10 +1,14 @@
 # env     make .venv with all that development needs
 # demo    the main job on a real image: in napari, or headless without a screen
 # test    lint, types, layers, manifest and all tests
+# bench   a short form of the benchmarks
+# docs    the pictures of the guide, taken from the real window
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# a virtual screen where there is none
+SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,xvfb-run -a -s "-screen 0 1600x1000x24")
 
 .PHONY: env demo test lint bench docs system
 
@@ -33,7 +37,7 @@ test: lint
 	$(BIN)/python -m pytest
 
 bench: env
-	$(BIN)/python -m benchmarks --short
+	$(SCREEN) $(BIN)/python -m benchmarks --short
 
 docs: env
-	$(BIN)/python scripts/screenshots.py docs/images
+	$(SCREEN) $(BIN)/python scripts/screenshots.py docs/images

@@ -34,7 +34,7 @@ def run(*, short: bool) -> Report | None:
     if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
         print("skipped: there is no screen; try it under xvfb-run -a")
         return None
-    seconds = 5.0 if short else 20.0
+    seconds = 5.0 if short else 10.0
     report = Report(
         "Gaps of the event loop, milliseconds (a timer of 10 ms)",
         {"image": "512 x 512 RGB", "seconds per state": seconds, "rounds": _ROUNDS},
