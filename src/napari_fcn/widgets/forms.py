@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from magicgui.widgets import Container, create_widget
+from magicgui.widgets import (
+    ComboBox,
+    Container,
+    FloatSpinBox,
+    SpinBox,
+    create_widget,
+)
 from pydantic import BaseModel, ValidationError
 
 from napari_fcn.errors import UserError
@@ -51,6 +58,8 @@ class Form(Generic[Settings]):
             control.tooltip = descriptions.get(name, "")
             controls.append(control)
         self.container: Container[Any] = Container(widgets=controls, labels=True)
+        self._shown: dict[str, Any] = {}
+        self.show(settings)
 
     def _control(self, name: str, words: str, choices: tuple[Any, ...] | None) -> Any:
         """Make the control of a field; None is shown as 0, called "automatic"."""
@@ -69,10 +78,14 @@ class Form(Generic[Settings]):
         )
         if optional:
             control.native.setSpecialValueText("automatic")
+        if isinstance(control, FloatSpinBox):  # one digit more than the default has
+            control.native.setDecimals(max(2, 1 - _magnitude(info.default)))
         return control
 
     def value(self) -> Settings:
         """Return the settings as the form shows them.
+
+        What has not been touched keeps its value, even where a control would round it.
 
         Raises
         ------
@@ -84,17 +97,14 @@ class Form(Generic[Settings]):
             if control.name in self._optional and not control.value
             else control.value
             for control in self.container
+            if control.value != self._shown[control.name]
         }
         try:
             return type(self._settings).model_validate(
                 {**self._settings.model_dump(), **changes}
             )
         except ValidationError as error:
-            reason = error.errors()[0]
-            name = ".".join(str(part) for part in reason["loc"])
-            raise UserError(
-                f"The setting {name} does not fit ({reason['msg']}); change it."
-            ) from error
+            raise UserError(self._explain(error)) from error
 
     def show(self, settings: Settings) -> None:
         """Show other settings."""
@@ -102,7 +112,29 @@ class Form(Generic[Settings]):
         with self.container.changed.blocked():
             for control in self.container:
                 value = getattr(settings, control.name)
-                control.value = 0 if value is None else value
+                _display(control, 0 if value is None else value)
+        self._shown = {control.name: control.value for control in self.container}
+
+    def _explain(self, error: ValidationError) -> str:
+        reason = error.errors()[0]
+        why = reason["msg"].removeprefix("Value error, ")
+        place = [str(part) for part in reason["loc"]]
+        if not place:
+            return f"The settings do not go together ({why}); change one of them."
+        name = next((c.label for c in self.container if c.name == place[0]), place[0])
+        return f"The setting “{name}” does not fit ({why}); change it."
+
+
+def _display(control: Any, value: Any) -> None:
+    """Show a value, if need be one that the control would not have offered."""
+    if isinstance(control, ComboBox) and value not in control.choices:
+        control.choices = (*control.choices, value)
+    if isinstance(control, FloatSpinBox):
+        needed = -int(Decimal(str(value)).normalize().as_tuple().exponent)
+        control.native.setDecimals(max(needed, control.native.decimals()))
+    if isinstance(control, SpinBox | FloatSpinBox):
+        value = min(max(value, control.min), control.max)
+    control.value = value
 
 
 def _options(info: FieldInfo) -> dict[str, Any]:
@@ -129,7 +161,7 @@ def _descriptions(model: type[BaseModel]) -> dict[str, str]:
     found: dict[str, str] = {}
     name = ""
     for line in (model.__doc__ or "").split("Attributes")[-1].splitlines():
-        text = line.strip()
+        text = line.strip().replace("``", "")
         if " : " in text:
             name = text.split(" : ")[0]
             for part in name.split(", "):

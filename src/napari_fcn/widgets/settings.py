@@ -11,6 +11,7 @@ _NETWORK = {
     "ndim": "Learn in",
     "width": "Width (channels)",
     "depth": "Depth (levels)",
+    "flat_levels": "Flat levels (3D)",
 }
 _TRAINING = {
     "loss": "Loss",

@@ -1,0 +1,155 @@
+"""Forms: every setting can be shown, changed and read back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from napari_fcn.config import AugmentationConfig, NetworkConfig, TrainingConfig
+from napari_fcn.errors import UserError
+from napari_fcn.widgets.settings import Settings
+
+REUSE = settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+@pytest.fixture
+def form(qtbot):
+    widget = Settings()
+    qtbot.addWidget(widget)
+    return widget
+
+
+def between(low, high):
+    return st.floats(low, high, allow_subnormal=False)
+
+
+AUGMENTATIONS = st.builds(
+    AugmentationConfig,
+    flip=st.booleans(),
+    rotate=st.booleans(),
+    scale=between(0, 1),
+    elastic=between(0, 20),
+    brightness=between(0, 2),
+    contrast=between(0, 2),
+    noise=between(0, 2),
+    blur=between(0, 5),
+)
+TRAININGS = st.builds(
+    TrainingConfig,
+    loss=st.sampled_from(["ce", "ce+dice", "one of a later version"]),
+    crop=st.none() | st.integers(8, 4096),
+    batch=st.none() | st.integers(1, 1024),
+    learning_rate=between(1e-6, 1),
+    weight_decay=between(0, 1),
+    held_out=between(0, 0.5),
+    precision=st.sampled_from(["auto", "float32", "bfloat16", "float16"]),
+    device=st.sampled_from(["auto", "cpu", "cuda", "mps"]),
+    seed=st.integers(0, 2**63 - 1),
+    augmentation=AUGMENTATIONS,
+)
+NETWORKS = st.builds(
+    NetworkConfig,
+    ndim=st.just(3),
+    width=st.integers(1, 1024),
+    depth=st.integers(0, 8),
+    flat_levels=st.integers(0, 8),
+) | st.builds(NetworkConfig, width=st.integers(1, 1024), depth=st.integers(0, 8))
+
+
+@REUSE
+@given(NETWORKS, TRAININGS)
+def test_what_is_loaded_is_read_back(form, network, training):
+    form.load(network, training)
+    assert form.value() == (network, training)
+
+
+def controls(form):
+    return {
+        control.name: control
+        for part in (form.network, form.training, form.augmentation)
+        for control in part.container
+    }
+
+
+CHANGES = {
+    "ndim": 3,
+    "width": 24,
+    "depth": 4,
+    "loss": "dice",
+    "learning_rate": 0.0005,
+    "crop": 96,
+    "batch": 12,
+    "held_out": 0.25,
+    "device": "cpu",
+    "precision": "float32",
+    "seed": 7,
+    "flip": False,
+    "rotate": False,
+    "scale": 0.5,
+    "elastic": 0.0,
+    "brightness": 0.05,
+    "contrast": 1.5,
+    "noise": 0.02,
+    "blur": 0.25,
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_each_control_changes_its_setting_alone(form, name):
+    before = form.value()
+    controls(form)[name].value = CHANGES[name]
+    network, training = form.value()
+    changed = {}
+    for new, old in (
+        (network, before[0]),
+        (training, before[1]),
+        (training.augmentation, before[1].augmentation),
+    ):
+        for field in type(new).model_fields:
+            if field != "augmentation" and getattr(new, field) != getattr(old, field):
+                changed[field] = getattr(new, field)
+    assert changed == {name: CHANGES[name]}
+
+
+def test_every_control_is_tested_and_explained(form):
+    assert set(CHANGES) == set(controls(form)) - {"flat_levels"}
+    assert all(control.tooltip for control in controls(form).values())
+
+
+def test_zero_means_automatic(form):
+    form.load(NetworkConfig(), TrainingConfig(crop=64, batch=2))
+    for name in ("crop", "batch"):
+        controls(form)[name].value = 0
+    training = form.value()[1]
+    assert (training.crop, training.batch) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("crop", 5, "Crop size"),
+        ("learning_rate", 0, "Learning rate"),
+        ("flat_levels", 1, "3D networks only"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_said(form, name, value, word):
+    controls(form)[name].value = value
+    with pytest.raises(UserError, match=word) as caught:
+        form.value()
+    assert str(caught.value).count(". ") == 0
+    form.load(NetworkConfig(), TrainingConfig())
+    assert form.value() == (NetworkConfig(), TrainingConfig())
+
+
+def test_what_fits_again_is_taken(form):
+    form.load(NetworkConfig(ndim=3, flat_levels=2), TrainingConfig())
+    controls(form)["ndim"].value = 2
+    with pytest.raises(UserError):
+        form.value()
+    controls(form)["flat_levels"].value = 0
+    assert form.value()[0] == NetworkConfig()
