@@ -74,6 +74,14 @@ def test_strokes_stay_in_their_class(truth, number, seed, length):
     np.testing.assert_array_equal(painted, samples.strokes(truth, number, seed, length))
 
 
+def test_a_stroke_ends_where_its_class_ends():
+    truth = np.ones((60, 60), np.uint8)
+    truth[20:40] = 2
+    for seed in range(10):
+        painted = samples.strokes(truth, number=1, seed=seed, length=100)
+        assert np.unique(painted).tolist() == [0, 1]  # it is the turn of class 1
+
+
 def test_strokes_are_few_and_all_classes_have_some():
     _, truth = samples.blobs(3, 128)
     painted = samples.strokes(truth)
