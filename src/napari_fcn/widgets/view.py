@@ -66,14 +66,19 @@ def visible(
 
 
 def _bounds(viewer: ViewerModel, layer: Labels) -> tuple[np.ndarray, np.ndarray]:
-    """Return first and last visible index per axis of the layer."""
+    """Return first and last visible index per axis of the layer.
+
+    In 3D that is the whole volume: what the layer notes then are the corners of the
+    canvas, between which a turned volume does not lie.
+    """
     size = np.array(layer.data.shape)
     displayed = _displayed(viewer, layer)
     point = _current(viewer, layer)
     low, high = point.copy(), point.copy()
     corners = np.asarray(layer.corner_pixels)
     for axis in displayed:
-        drawn = corners[1, axis] > corners[0, axis]  # zeros before the first drawing
+        # zeros before the first drawing
+        drawn = viewer.dims.ndisplay == 2 and corners[1, axis] > corners[0, axis]
         low[axis] = corners[0, axis] if drawn else 0
         high[axis] = corners[1, axis] if drawn else size[axis] - 1
     return np.clip(low, 0, size - 1), np.clip(high, 0, size - 1)
