@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from itertools import product
+from itertools import accumulate, pairwise, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,8 +89,7 @@ class Copy:
             dtype=dtype,
             compressors=None,  # read again and again while training
         )
-        grain = _grain(self._data) or chunks
-        regions = _blocks(shape, grain, dtype.itemsize)
+        regions = _blocks(_grains(self._data, chunks), dtype.itemsize)
         for number, region in enumerate(regions, 1):
             if self._cancelled:
                 raise UserError(_CANCELLED)
@@ -118,25 +118,23 @@ def _chunks(shape: tuple[int, ...], planes: tuple[int, ...]) -> tuple[int, ...]:
     )
 
 
-def _grain(data: Any) -> tuple[int, ...] | None:
-    """Return what a lazy array computes or reads at once at the least."""
+def _grains(data: Any, default: tuple[int, ...]) -> list[list[int]]:
+    """Return where to cut each axis, so that nothing is computed or read twice."""
     chunks = getattr(data, "chunks", None)
-    if not isinstance(chunks, tuple) or len(chunks) != len(data.shape):
-        return None
-    return tuple(int(max(c)) if isinstance(c, tuple) else int(c) for c in chunks)
-
-
-def _blocks(
-    shape: tuple[int, ...], grain: tuple[int, ...], itemsize: int
-) -> list[tuple[slice, ...]]:
-    """Cut into boxes of whole grains, as many of them as fit into some memory."""
-    edges = [min(g, n) for g, n in zip(grain, shape, strict=True)]
-    for axis in reversed(range(len(shape))):
-        bytes_now = itemsize * float(np.prod(edges, dtype=float))
-        fit = max(1, int(_BLOCK_BYTES // bytes_now))
-        edges[axis] = min(shape[axis], fit * edges[axis])
-    starts = [range(0, n, e) for n, e in zip(shape, edges, strict=True)]
+    if not isinstance(chunks, tuple) or len(chunks) != len(default):
+        chunks = default
     return [
-        tuple(slice(s, min(s + e, n)) for s, e, n in zip(at, edges, shape, strict=True))
-        for at in product(*starts)
+        [0, *accumulate(c)] if isinstance(c, tuple) else [*range(0, n, c), n]
+        for c, n in zip(chunks, (int(n) for n in data.shape), strict=True)
     ]
+
+
+def _blocks(cuts: list[list[int]], itemsize: int) -> list[tuple[slice, ...]]:
+    """Return boxes of whole grains, as many of them together as fit into memory."""
+    edges = [max(b - a for a, b in pairwise(cut)) for cut in cuts]
+    sides: list[list[slice]] = []
+    for axis, cut in reversed([*enumerate(cuts)]):
+        fit = max(1, _BLOCK_BYTES // (itemsize * math.prod(edges)))
+        edges[axis] = min(cut[-1], fit * edges[axis])
+        sides.insert(0, [slice(a, b) for a, b in pairwise([*cut[:-1:fit], cut[-1]])])
+    return list(product(*sides))

@@ -126,7 +126,7 @@ def _link(data: Any, axes: Axes, path: Path | None) -> Link | None:
 
 def _same_pixels(kept: Any, data: Any) -> bool:
     """Compare small arrays as a whole, others in small blocks on the diagonal."""
-    if _shape(kept) != _shape(data) or kept.dtype != data.dtype:
+    if _shape(kept) != _shape(data) or _kind(kept) != _kind(data):
         return False
     whole = isinstance(data, np.ndarray) and data.nbytes <= _AT_ONCE
     regions = [(slice(None),) * data.ndim] if whole else _probes(_shape(data))
@@ -138,6 +138,12 @@ def _same_pixels(kept: Any, data: Any) -> bool:
         )
     except Exception:  # noqa: BLE001 - a lazy array may run any code
         return False
+
+
+def _kind(data: Any) -> np.dtype[Any]:
+    """Return the type of an array's values, in whatever order their bytes are."""
+    kind: np.dtype[Any] = np.dtype(data.dtype).newbyteorder("=")
+    return kind
 
 
 def _probes(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
