@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from napari_fcn.console import finish_output, note, show, show_json
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,13 +26,14 @@ if TYPE_CHECKING:
 
 _TASKS = ("segmentation",)
 _RESULTS = ("labels", "probabilities")
+_SUFFIX = r"(\.ome)?\.[^.]*$"
 
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence, with exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        sys.stderr.write(f"{self.prog}: {message}; see {self.prog} --help\n")
+        note(f"{self.prog}: {message}; see {self.prog} --help")
         raise SystemExit(2)
 
 
@@ -44,22 +48,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 for success, 2 for bad input, 130 when interrupted.
+        0 for success, 2 for bad input and faults, 130 when interrupted, and 1 for
+        what should not happen; then ``NAPARI_FCN_DEBUG=1`` shows where.
     """
     options = _parser().parse_args(arguments)
     # Read when torch loads: its threads shall not spin where others need the cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         result = options.run(options)
+        if options.json:
+            show_json(result)
+        finish_output()
     except UserError as error:
-        sys.stderr.write(f"napari-fcn: {error}\n")
-        return 2
+        note(f"napari-fcn: {error}")
     except KeyboardInterrupt:
-        sys.stderr.write("napari-fcn: interrupted\n")
+        note("napari-fcn: interrupted")
         return 130
-    if getattr(options, "json", False):
-        sys.stdout.write(json.dumps(result) + "\n")
-    return 0
+    except (OSError, MemoryError) as error:
+        note(f"napari-fcn: {_explain(error)}")
+    except Exception as error:  # noqa: BLE001 - nobody should have to read a traceback
+        return _unexpected(error)
+    else:
+        return 0
+    return 2
+
+
+def _explain(error: OSError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return "There is not enough memory; close other programs."
+    if error.filename is None:
+        return f"The system refused ({error.strerror or error}); try again."
+    return f"{error.filename} cannot be used ({error.strerror}); choose another file."
+
+
+def _unexpected(error: Exception) -> int:
+    note(
+        f"napari-fcn: this should not happen ({type(error).__name__}: {error}); please "
+        "report it with what NAPARI_FCN_DEBUG=1 shows."
+    )
+    if os.environ.get("NAPARI_FCN_DEBUG"):
+        traceback.print_exception(error)
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,14 +127,32 @@ def _add_json(parser: _Parser) -> None:
 
 
 def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
+    what = "whole number" if kind is int else "number"
+
     def convert(text: str) -> int | float:
-        value = kind(text)
+        try:
+            value = kind(text)
+        except ValueError:
+            value = 0
         if not 0 < value < 1e9:
-            raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+            raise argparse.ArgumentTypeError(
+                f"{text[:40]!r} is not a {what} above 0 and below a billion"
+            )
         return value
 
-    convert.__name__ = kind.__name__
     return convert
+
+
+def _seed(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 2**63:
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is no seed; use a whole number from 0 to 2^63 - 1"
+        )
+    return value
 
 
 def _add_train(verbs: Any) -> None:
@@ -125,7 +172,7 @@ def _add_train(verbs: Any) -> None:
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--seconds", type=_positive(float), metavar="N")
     budget.add_argument("--steps", type=_positive(int), metavar="N")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N")
     _add_device(parser)
     _add_json(parser)
 
@@ -174,21 +221,17 @@ def _add_demo(verbs: Any) -> None:
     _add_json(parser)
 
 
-def _note(text: str) -> None:
-    sys.stderr.write(text + "\n")
-
-
 def _tell(event: Event, _: object) -> None:
     """Write progress to standard error."""
     from napari_fcn.engine.events import Message, Scored, Started
 
     if isinstance(event, Started):
-        _note(f"Training {event.parameters:,} weights on {event.device}.")
+        note(f"Training {event.parameters:,} weights on {event.device}.")
     elif isinstance(event, Message):
-        _note(event.text)
+        note(event.text)
     elif isinstance(event, Scored):
         where = "held-out" if event.held_out else "trained"
-        _note(
+        note(
             f"{event.seconds:6.1f} s  step {event.step:5d}  "
             f"Dice on {where} strokes {event.score:.3f}"
         )
@@ -198,27 +241,25 @@ def run_train(options: argparse.Namespace) -> dict[str, Any]:
     """Train and save a model; an interrupt stops and saves what there is."""
     from napari_fcn.config import NetworkConfig, TrainingConfig
     from napari_fcn.data.readers import expand_paths
+    from napari_fcn.engine.device import choose_device
     from napari_fcn.engine.losses import build_loss
     from napari_fcn.engine.model import load_model
     from napari_fcn.engine.train import Budget, CancelToken, train
     from napari_fcn.networks import build_network
-    from napari_fcn.workbench.jobs import open_labelled
+    from napari_fcn.workbench.opening import open_labelled
+    from napari_fcn.workbench.outputs import check_file
 
     network = NetworkConfig(name=options.network, ndim=options.ndim)
     build_network(network)
     build_loss(options.loss)
+    choose_device(options.device)
     init = load_model(options.init) if options.init else None
     if init is not None:
         network = init.config.network
-    if not 0 <= options.seed < 2**63:
-        raise UserError("The seed must be a number from 0 to 2^63 - 1.")
-    _check_out(options.out)
+    images, labels = expand_paths(options.images), expand_paths(options.labels)
+    check_file(options.out, [*images, *labels])
     items, classes = open_labelled(
-        expand_paths(options.images),
-        expand_paths(options.labels),
-        ndim=network.ndim,
-        dense=options.dense,
-        axes=options.axes,
+        images, labels, ndim=network.ndim, dense=options.dense, axes=options.axes
     )
     seconds = options.seconds or (None if options.steps else 60.0)
     cancel = CancelToken()
@@ -235,37 +276,48 @@ def run_train(options: argparse.Namespace) -> dict[str, Any]:
             callback=_tell,
             cancel=cancel,
         )
-    model.save(options.out)
-    _note(f"Saved {options.out}")
+        if not model.config.training["steps"]:
+            raise KeyboardInterrupt  # before it has learned anything
+        _save(model, options.out)
+    note(f"Saved {options.out}")
     return {"model": str(options.out), **_describe(model)}
 
 
 class _interrupt_stops:
-    """While inside, Ctrl-C and a polite kill stop training in place of the program."""
+    """While inside, Ctrl-C and a polite kill stop training in place of the program.
+
+    A second one ends the program, as when a step takes too long.
+    """
 
     def __init__(self, cancel: CancelToken) -> None:
         self._cancel = cancel
 
     def __enter__(self) -> None:
         self._before = {
-            s: signal.signal(s, lambda *_: self._cancel.cancel())
-            for s in (signal.SIGINT, signal.SIGTERM)
+            s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)
         }
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def _stop(self, *_: object) -> None:
+        if self._cancel.cancelled:
+            raise KeyboardInterrupt
+        self._cancel.cancel()
 
-def _check_out(path: Path) -> None:
-    """Refuse a place that cannot be written before any work is done."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; give the name of a file to write.")
-    parent = path.absolute().parent
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir():
-        raise UserError(f"{parent} is not a folder; choose another place.")
+
+def _save(model: Model, out: Path) -> None:
+    """Save a model; if there is no room for it, where there is."""
+    try:
+        model.save(out)
+    except UserError as error:
+        try:
+            spare = Path(tempfile.mkdtemp(prefix="napari-fcn-")) / out.name
+            model.save(spare)
+        except (UserError, OSError):
+            raise error from None
+        raise UserError(f"{error} Meanwhile the model is kept at {spare}.") from error
 
 
 def run_predict(options: argparse.Namespace) -> dict[str, Any]:
@@ -274,30 +326,40 @@ def run_predict(options: argparse.Namespace) -> dict[str, Any]:
     from napari_fcn.engine.device import choose_device
     from napari_fcn.engine.model import load_model
     from napari_fcn.engine.predict import check_channels
-    from napari_fcn.workbench.jobs import Target, open_source, predict_to_file
+    from napari_fcn.workbench.jobs import Target, predict_to_file, require_segmentation
+    from napari_fcn.workbench.opening import open_source
+    from napari_fcn.workbench.outputs import check_result, written_to
 
     choose_device(options.device)
     model = load_model(options.model)
+    require_segmentation(model)
     paths = expand_paths(options.images)
     ndim = model.config.network.ndim
     sources = [open_source(path, ndim, options.axes) for path in paths]
     for source in sources:
         check_channels(model, source)
     targets = _targets(options.out, paths)
+    labels = options.result == "labels"
     for source, target in zip(sources, targets, strict=True):
-        if options.resume and target.exists():
-            _note(f"{target} is there already")
+        n_axes = len(source.label_axes)
+        check_result(target, n_axes, [*paths, options.model], whole_numbers=labels)
+    for path, source, target in zip(paths, sources, targets, strict=True):
+        result = Target(target, options.result)
+        there = written_to(target, len(source.label_axes)).exists()
+        if options.resume and there and not result.partial.exists():
+            note(f"{target} is there already")
             continue
         predict_to_file(
             model,
             source,
-            Target(target, options.result),
+            result,
             device=options.device,
             tile=options.tile,
             resume=options.resume,
+            origin=path,
             on_progress=_progress_of(source.name),
         )
-        _note(f"Saved {target}")
+        note(f"Saved {target}")
     return {"outputs": [str(t) for t in targets], "as": options.result}
 
 
@@ -309,27 +371,30 @@ def _targets(out: Path, images: Sequence[Path]) -> list[Path]:
         return [out]
     if out.is_file():
         raise UserError(f"{out} is a file; give a folder for several images.")
-    stems = [p.name.removesuffix(".zarr").split(".")[0] for p in images]
-    names = [
-        stem if stems.count(stem) == 1 else f"{stem}-{number}"
-        for number, stem in enumerate(stems, 1)
-    ]
+    names: list[str] = []
+    for image in images:
+        stem = re.sub(_SUFFIX, "", image.name, flags=re.IGNORECASE) or "image"
+        number, name = 1, stem
+        while name.casefold() in map(str.casefold, names):
+            number += 1
+            name = f"{stem}-{number}"
+        names.append(name)
     return [out / f"{name}.tif" for name in names]
 
 
 def _progress_of(name: str) -> Callable[[Any], None]:
     last = -1
 
-    def show(progress: Any) -> None:
+    def report(progress: Any) -> None:
         nonlocal last
         if progress.message:
-            _note(progress.message)
+            note(progress.message)
         tenth = 10 * progress.done // progress.total
         if tenth > last:
             last = tenth
-            _note(f"{name}: {10 * tenth} %")
+            note(f"{name}: {10 * tenth} %")
 
-    return show
+    return report
 
 
 def run_evaluate(options: argparse.Namespace) -> dict[str, Any]:
@@ -337,15 +402,13 @@ def run_evaluate(options: argparse.Namespace) -> dict[str, Any]:
     from napari_fcn.data.readers import expand_paths
     from napari_fcn.engine.metrics import Confusion
     from napari_fcn.engine.model import load_model
-    from napari_fcn.workbench.jobs import evaluate_image, open_source, read_labels
+    from napari_fcn.workbench.jobs import evaluate_image, require_segmentation
+    from napari_fcn.workbench.opening import check_pairs, open_source, read_labels
 
     model = load_model(options.model)
     images, truths = expand_paths(options.images), expand_paths(options.truth)
-    if len(images) != len(truths):
-        raise UserError(
-            f"There are {len(images)} image(s) but {len(truths)} truth file(s); give "
-            "one for each image, in the same order."
-        )
+    check_pairs(images, truths, "truth")
+    require_segmentation(model)
     ndim = model.config.network.ndim
     total, rows = Confusion(len(model.config.classes)), []
     names = [c.name for c in model.config.classes]
@@ -356,15 +419,15 @@ def run_evaluate(options: argparse.Namespace) -> dict[str, Any]:
         )
         total = total + one
         rows.append({"image": str(image), "dice": one.mean_dice})
-        _note(f"{image.name}: mean Dice {one.mean_dice:.3f}")
+        note(f"{image.name}: mean Dice {one.mean_dice:.3f}")
     result = total.as_dict(names)
     result["dice"] = {c["name"]: c["dice"] for c in result["classes"]}
     result["jaccard"] = {c["name"]: c["jaccard"] for c in result["classes"]}
     if not options.json:
         for entry in result["classes"]:
-            sys.stdout.write(
+            show(
                 f"{entry['name']}: Dice {entry['dice']:.3f}, "
-                f"Jaccard {entry['jaccard']:.3f}\n"
+                f"Jaccard {entry['jaccard']:.3f}"
             )
     return {**result, "images": rows}
 
@@ -394,7 +457,7 @@ def run_info(options: argparse.Namespace) -> dict[str, Any]:
     result = _describe(load_model(options.model))
     if not options.json:
         for name, value in result.items():
-            sys.stdout.write(f"{name}: {value}\n")
+            show(f"{name}: {value}")
     return result
 
 
@@ -421,7 +484,7 @@ def run_networks(options: argparse.Namespace) -> dict[str, Any]:
             }
         )
         if not options.json:
-            sys.stdout.write(f"{rows[-1]}\n")
+            show(f"{rows[-1]}")
     return {"networks": rows}
 
 
@@ -434,12 +497,12 @@ def run_demo(options: argparse.Namespace) -> dict[str, Any]:
             if subprocess.run(window, check=False).returncode == 0:
                 return {"window": True}
             missing = "the window could not be opened"
-        _note(f"Without a window, since {missing}.")
+        note(f"Without a window, since {missing}.")
     from napari_fcn.workbench.demo import run_headless
 
     result = run_headless(options.out, options.seconds, _tell)
     for name, value in result.items():
-        _note(f"{name}: {value}")
+        note(f"{name}: {value}")
     return result
 
 

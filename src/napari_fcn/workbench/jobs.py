@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import zarr
 
-from napari_fcn.config import classes_from_values
-from napari_fcn.data.annotations import LabelledImage, find_values
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.files import remove
-from napari_fcn.data.readers import open_image
-from napari_fcn.data.source import ImageSource
 from napari_fcn.engine.metrics import Confusion
 from napari_fcn.engine.predict import (
     Progress,
@@ -25,6 +19,9 @@ from napari_fcn.engine.predict import (
 )
 from napari_fcn.errors import UserError
 from napari_fcn.export.masks import write_array
+from napari_fcn.workbench.outputs import remove_leftovers, written_to
+from napari_fcn.workbench.partial import Partial, fingerprint
+from napari_fcn.workbench.reasons import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,89 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fcn.config import ClassInfo, DeviceName
+    from napari_fcn.data.source import ImageSource
     from napari_fcn.engine.model import Model
 
 Result = Literal["labels", "probabilities"]
-
-
-def open_source(path: Path, ndim: int, axes: str | None = None) -> ImageSource:
-    """Open an image file for a 2D or 3D network."""
-    opened = open_image(path, axes)
-    return ImageSource(opened.data, opened.axes, ndim, opened.name)
-
-
-def open_labelled(
-    images: Sequence[Path],
-    labels: Sequence[Path],
-    *,
-    ndim: int,
-    dense: bool,
-    axes: str | None = None,
-) -> tuple[list[LabelledImage], tuple[ClassInfo, ...]]:
-    """Open images with their labels, in pairs, and find the classes.
-
-    Raises
-    ------
-    UserError
-        If they do not pair up, do not fit, or hold no annotation.
-    """
-    _check_pairs(images, labels, "labels")
-    items = []
-    for image_path, labels_path in zip(images, labels, strict=True):
-        source = open_source(image_path, ndim, axes)
-        items.append(
-            LabelledImage(source, read_labels(labels_path, source), dense=dense)
-        )
-    values = find_values(items)
-    background = 0 if dense and 0 in values else 1
-    if len(values) > _MOST_CLASSES:
-        raise UserError(
-            f"The labels hold {len(values)} different numbers, as masks of single "
-            "objects do; give every object of a class the same number."
-        )
-    return items, classes_from_values(values, background=background)
-
-
-_MOST_CLASSES = 256
-
-
-def _check_pairs(images: Sequence[Path], others: Sequence[Path], what: str) -> None:
-    if len(images) != len(others):
-        raise UserError(
-            f"There are {len(images)} image(s) but {len(others)} {what} file(s); "
-            "give one for each image, in the same order."
-        )
-
-
-def read_labels(path: Path, source: ImageSource) -> NDArray[np.integer[Any]]:
-    """Read a label file that belongs to an image.
-
-    Axes of length one are ignored where they differ, and a label image of RGB colours
-    is refused.
-
-    Raises
-    ------
-    UserError
-        If shape or type do not fit.
-    """
-    data = np.asarray(open_image(path).data[...])
-    if data.dtype.kind == "f" and np.isfinite(data).all() and (data % 1 == 0).all():
-        data = data.astype(np.int64)
-    if data.dtype.kind not in "uib":
-        raise UserError(f"{path.name} holds no whole numbers; save labels as integers.")
-    wanted = source.label_shape
-    if data.shape != wanted and _squeezed(data.shape) == _squeezed(wanted):
-        data = data.reshape(wanted)
-    if data.shape != wanted:
-        raise UserError(
-            f"{path.name} has shape {data.shape} but {source.name} needs labels of "
-            f"shape {wanted}; check that they belong together."
-        )
-    return data
-
-
-def _squeezed(shape: Sequence[int]) -> list[int]:
-    return [n for n in shape if n != 1]
 
 
 @dataclass(frozen=True)
@@ -147,14 +65,30 @@ def predict_to_file(
     device: DeviceName = "auto",
     tile: int | None = None,
     resume: bool = False,
+    origin: Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> None:
     """Predict a whole image into a file, with bounded memory.
 
     Tiles go to a folder beside the target; when all are there the target is written
-    at once and the folder removed. After a crash or a cancel the folder stays, and
-    `resume` goes on from its last complete sample.
+    at once and the folder removed. After a crash or a cancel the folder stays if any
+    sample of the image is complete, and `resume` goes on with the next one.
+
+    Parameters
+    ----------
+    model : Model
+        A segmentation model.
+    source : ImageSource
+        The image.
+    target : Target
+        What to write, and where.
+    device, tile, on_progress, cancelled
+        As in `predict_source`.
+    resume : bool
+        Whether to go on with what an earlier run has left.
+    origin : Path, optional
+        The image's file; nothing is gone on with once it was changed.
 
     Raises
     ------
@@ -163,8 +97,9 @@ def predict_to_file(
     Cancelled
         If the user cancelled.
     """
+    require_segmentation(model)
     check_channels(model, source)
-    work = _Partial(model, source, target, resume=resume)
+    work = _work(model, source, target, origin, resume=resume)
     try:
         predict_source(
             model,
@@ -178,67 +113,72 @@ def predict_to_file(
             done=work.is_done,
             on_sample=work.mark,
         )
+        write_array(target.path, work.array, _result_axes(model, source, target)[0])
     except OSError as error:
+        raise _unwritten(target, error, work) from error
+    except UserError as error:
+        raise UserError(f"{error}{_kept(work)}") from error
+    finally:
+        if not work.started:
+            work.remove()
+    work.remove()
+
+
+def require_segmentation(model: Model) -> None:
+    """Raise `UserError` if a model's output is not one channel per class."""
+    if model.config.task != "segmentation":
         raise UserError(
-            f"{target.path} cannot be written ({error.strerror or error}); make room, "
-            "and go on from here with --resume."
-        ) from error
-    write_array(target.path, work.array, work.axes)
-    remove(target.partial)
+            f"The model is for {model.config.task}, not for segmentation; choose "
+            "another one."
+        )
 
 
-class _Partial:
-    """A prediction in the making, on disk."""
-
-    def __init__(
-        self, model: Model, source: ImageSource, target: Target, *, resume: bool
-    ) -> None:
-        self.axes, shape = _result_axes(model, source, target.result)
-        labels = target.result == "labels"
-        dtype = output_values(model.config.classes).dtype if labels else np.float32
-        self._log = target.partial / "done.txt"
-        print_of = _fingerprint(model, source, target.result)
-        if resume and self._matches(print_of):
-            self.array = zarr.open_array(str(target.partial / "data.zarr"), mode="r+")
-            self._done = set(self._log.read_text().splitlines()[1:])
-            return
+def _work(
+    model: Model,
+    source: ImageSource,
+    target: Target,
+    origin: Path | None,
+    *,
+    resume: bool,
+) -> Partial:
+    """Make the folder of tiles, or open what an earlier run has left."""
+    labels = target.result == "labels"
+    dtype = output_values(model.config.classes).dtype if labels else np.float32
+    axes, shape = _result_axes(model, source, target)
+    name = fingerprint(model, source, target.result, origin)
+    remove_leftovers(written_to(target.path, len(axes)))
+    try:
+        return Partial(target.partial, name, shape, dtype, resume=resume)
+    except OSError as error:
         remove(target.partial)
-        try:
-            target.partial.mkdir(parents=True)
-            chunks = (1,) * (len(shape) - 2) + tuple(min(512, n) for n in shape[-2:])
-            self.array = zarr.create_array(
-                str(target.partial / "data.zarr"),
-                shape=shape,
-                chunks=chunks,
-                dtype=dtype,
-            )
-            self._log.write_text(print_of + "\n")
-        except OSError as error:
-            raise UserError(
-                f"{target.path} cannot be written ({error.strerror}); choose another "
-                "place."
-            ) from error
-        self._done = set()
+        raise _unwritten(target, error) from error
 
-    def _matches(self, print_of: str) -> bool:
-        if not self._log.is_file():
-            return False
-        lines = self._log.read_text().splitlines()
-        return bool(lines) and lines[0] == print_of
 
-    def is_done(self, sample: tuple[int, ...]) -> bool:
-        return str(sample) in self._done
+def _unwritten(
+    target: Target, error: OSError, work: Partial | None = None
+) -> UserError:
+    kept = _kept(work) if work is not None else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(
+            f"The disk is full: make room in {target.path.absolute().parent}.{kept}"
+        )
+    return UserError(
+        f"{target.path} cannot be written ({reason(error)}); choose another place."
+        f"{kept}"
+    )
 
-    def mark(self, sample: tuple[int, ...]) -> None:
-        with self._log.open("a") as log:
-            log.write(f"{sample}\n")
+
+def _kept(work: Partial) -> str:
+    if not work.started:
+        return ""
+    return " What is done so far is kept: go on from there with --resume."
 
 
 def _result_axes(
-    model: Model, source: ImageSource, result: Result
+    model: Model, source: ImageSource, target: Target
 ) -> tuple[Axes, tuple[int, ...]]:
     axes, shape = source.label_axes, source.label_shape
-    if result == "labels":
+    if target.result == "labels":
         return axes, shape
     return (
         Axes(
@@ -249,18 +189,6 @@ def _result_axes(
         ),
         (len(model.config.classes), *shape),
     )
-
-
-def _fingerprint(model: Model, source: ImageSource, result: Result) -> str:
-    """Tell one job from another: other weights or another image start anew."""
-    digest = hashlib.sha256()
-    for tensor in model.network.state_dict().values():
-        digest.update(tensor.cpu().numpy().tobytes())
-    first = tuple(slice(0, min(n, 64)) for n in source.spatial_shape)
-    sample = next(iter(source.samples()))
-    digest.update(source.read(sample, first).tobytes())
-    about = [result, source.name, source.label_shape, str(source.dtype)]
-    return f"{digest.hexdigest()} {json.dumps(about)}"
 
 
 def evaluate_image(
@@ -292,6 +220,7 @@ def evaluate_image(
     Confusion
         Over the model's classes.
     """
+    require_segmentation(model)
     classes = model.config.classes
     indices = truth_indices(truth, classes)
     predicted = np.zeros(source.label_shape, output_values(classes).dtype)
