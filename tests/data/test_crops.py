@@ -66,7 +66,7 @@ def test_image_and_target_show_the_same_place():
     labels = np.where(random.random((300, 320)) < 0.002, 1, 0).astype(np.uint8)
     labels[100:103] = 2
     draws = sampler(labels, held_out=0.3)
-    annotations = draws._annotations
+    annotations = draws._targets
     whole = annotations.target(0, (), (slice(0, 300), slice(0, 320)), held=False)
     assert ((whole < 0) & (labels > 0)).any()  # something is held out
     _, values = scaled(numbered(labels.shape))
@@ -150,7 +150,7 @@ def test_new_strokes_are_drawn_after_refresh():
     labels[labels == 3] = 0
     draws = sampler(labels)
     labels[200, 300] = 3
-    draws._annotations.refresh(0)
+    draws._targets.refresh(0)
     assert draws.draw(6, (16, 16)).target.max() == 1
     draws.refresh()
     assert draws.draw(6, (16, 16)).target.max() == 2
@@ -160,7 +160,7 @@ def test_nothing_left_is_one_sentence():
     labels = far_apart()
     draws = sampler(labels)
     labels[...] = 0
-    draws._annotations.refresh(0)
+    draws._targets.refresh(0)
     draws.refresh()
     with pytest.raises(UserError, match="paint a stroke of each class"):
         draws.draw(1, (16, 16))

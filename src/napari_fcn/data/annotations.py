@@ -335,6 +335,15 @@ class Annotations:
         for index in range(len(self.classes)):
             self._hold_out(index)
 
+    nothing = -1.0
+    """The target's value where nothing is annotated."""
+    when_empty = "Nothing is painted any more; paint a stroke of each class."
+    """What to tell the user when everything has been erased."""
+
+    def spatial_shape(self, number: int) -> tuple[int, ...]:
+        """Return the size of an image's samples."""
+        return self.images[number].image.spatial_shape
+
     def refresh(
         self, number: int, samples: Iterable[tuple[int, ...]] | None = None
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_fcn.data.annotations import Annotations, SampleKey
+    from napari_fcn.data.annotations import Coordinates, SampleKey
     from napari_fcn.data.normalisation import Normalisation
     from napari_fcn.data.source import ImageSource
 
@@ -31,12 +31,39 @@ class Crops:
     ----------
     image : (N, C, ...) float32
         Normalised intensities.
-    target : (N, ...) int64
-        Class indices, -1 where not annotated.
+    target : (N, ...)
+        What the task takes for a target, such as class indices.
     """
 
     image: NDArray[np.float32]
-    target: NDArray[np.int64]
+    target: NDArray[Any]
+
+
+class Targets(Protocol):
+    """Where crops are drawn, and what a network shall make of them."""
+
+    @property
+    def nothing(self) -> float:
+        """The target's value outside of the image."""
+
+    @property
+    def when_empty(self) -> str:
+        """What to tell the user when everything has been erased."""
+
+    def spatial_shape(self, number: int) -> tuple[int, ...]:
+        """Return the size of an image's samples."""
+
+    def by_class(self, *, held: bool) -> list[list[tuple[SampleKey, Coordinates]]]:
+        """Return, per class, the middles of crops in each sample that has any."""
+
+    def target(
+        self,
+        number: int,
+        sample: tuple[int, ...],
+        region: tuple[slice, ...],
+        held: bool,
+    ) -> NDArray[Any]:
+        """Return the target of a region, (..., *region)."""
 
 
 class BlockCache:
@@ -114,16 +141,16 @@ class CropSampler:
 
     Parameters
     ----------
-    annotations : Annotations
-        Where what is painted.
+    targets : Targets
+        Where what is annotated, such as `Annotations`.
     cache : BlockCache
         The images.
     seed : int
         Of the sequence of crops.
     """
 
-    def __init__(self, annotations: Annotations, cache: BlockCache, seed: int) -> None:
-        self._annotations = annotations
+    def __init__(self, targets: Targets, cache: BlockCache, seed: int) -> None:
+        self._targets = targets
         self._cache = cache
         self._random = np.random.default_rng(seed)
         self._turn = 0
@@ -131,7 +158,7 @@ class CropSampler:
 
     def refresh(self) -> None:
         """Take over what was painted or erased meanwhile."""
-        places = self._annotations.by_class(held=False)
+        places = self._targets.by_class(held=False)
         self._places = [found for found in places if found]
 
     def draw(self, batch: int, crop: Sequence[int]) -> Crops:
@@ -143,7 +170,7 @@ class CropSampler:
             Number of crops.
         crop : sequence of int
             Edge per spatial axis; where the image is smaller it is extended by
-            reflection, and the target by "not annotated".
+            reflection, and the target by what stands for "not annotated".
 
         Raises
         ------
@@ -151,9 +178,7 @@ class CropSampler:
             If everything has been erased.
         """
         if not self._places:
-            raise UserError(
-                "Nothing is painted any more; paint a stroke of each class."
-            )
+            raise UserError(self._targets.when_empty)
         drawn = [self._draw_one(crop) for _ in range(batch)]
         return Crops(
             np.stack([image for image, _ in drawn]),
@@ -162,7 +187,7 @@ class CropSampler:
 
     def _draw_one(
         self, crop: Sequence[int]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         # Classes take turns, on from one batch to the next; within a class, samples by
         # the root of their pixels, so that a slice with few strokes is not forgotten.
         places = self._places[self._turn % len(self._places)]
@@ -181,10 +206,10 @@ class CropSampler:
         crop: Sequence[int],
         *,
         held: bool,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Read the crop nearest to `centre` that lies inside the image."""
         number, sample = key
-        shape = self._annotations.images[number].image.spatial_shape
+        shape = self._targets.spatial_shape(number)
         region, pad = [], []
         for middle, edge, size in zip(centre, crop, shape, strict=True):
             start = int(np.clip(int(middle) - edge // 2, 0, max(0, size - edge)))
@@ -192,8 +217,10 @@ class CropSampler:
             pad.append((0, max(0, edge - size)))
         box = tuple(region)
         image = self._cache.read(key, box)
-        target = self._annotations.target(number, sample, box, held)
+        target = self._targets.target(number, sample, box, held)
         if any(p for _, p in pad):
             image = np.pad(image, [(0, 0), *pad], mode="reflect")
-            target = np.pad(target, pad, constant_values=-1)
+            lead = [(0, 0)] * (target.ndim - len(pad))
+            value = self._targets.nothing
+            target = np.pad(target, [*lead, *pad], constant_values=value)
         return image, target

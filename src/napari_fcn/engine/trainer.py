@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from napari_fcn.config import ModelConfig, NetworkConfig, TrainingConfig
-from napari_fcn.data.annotations import Annotations, LabelledImage
-from napari_fcn.data.crops import BlockCache, CropSampler
+from napari_fcn.data.crops import BlockCache
 from napari_fcn.data.normalisation import measure
 from napari_fcn.engine.augmentation import Augmenter
 from napari_fcn.engine.checkpoint import Checkpoint
@@ -21,10 +19,9 @@ from napari_fcn.engine.device import (
     memory_format,
 )
 from napari_fcn.engine.events import Scored
-from napari_fcn.engine.losses import build_loss
-from napari_fcn.engine.metrics import Confusion
 from napari_fcn.engine.model import Model
 from napari_fcn.engine.schedule import averaging_rate, learning_rate_factor
+from napari_fcn.engine.tasks import start_task
 from napari_fcn.engine.tiling import round_up
 from napari_fcn.engine.transfer import transfer_weights
 from napari_fcn.errors import UserError
@@ -35,12 +32,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_fcn.config import ClassInfo
+    from napari_fcn.config import ClassInfo, NetworkConfig, TrainingConfig
+    from napari_fcn.engine.tasks import Task
 
 DEFAULT_CROP = {2: (128, 128), 3: (24, 80, 80)}
 DEFAULT_BATCH = {2: 8, 3: 2}
 _SMALLEST_CROP = 16
-_SCORE_CROPS = 12
 _MOST_FAULTS = 5
 _MOMENTUM = 0.1
 _CHANCE = 0.3
@@ -52,10 +49,10 @@ class Trainer:
 
     Parameters
     ----------
-    images : sequence of LabelledImage
-        What was painted.
+    images : sequence
+        What was annotated; its kind decides the task (see `napari_fcn.engine.tasks`).
     classes : sequence of ClassInfo
-        One per output channel.
+        What is told apart.
     config : TrainingConfig
         How to train.
     network : NetworkConfig
@@ -76,7 +73,7 @@ class Trainer:
 
     def __init__(
         self,
-        images: Sequence[LabelledImage],
+        images: Sequence[Any],
         classes: Sequence[ClassInfo],
         config: TrainingConfig,
         network: NetworkConfig,
@@ -87,21 +84,19 @@ class Trainer:
     ) -> None:
         self._say = on_message or (lambda _: None)
         self.config = config
-        self.model_config = _model_config(images, classes, network)
+        self.task: Task = start_task(images, classes, config, network)
         self.resumed: Checkpoint | None = resume
-        if resume is not None and not _same(resume.config, self.model_config):
+        if resume is not None and not self.task.resume(resume.config):
             self.resumed, init = None, resume.model()
-        self.annotations = Annotations(
-            images, classes, held_out=config.held_out, seed=config.seed
-        )
-        self.annotations.require_trainable()
+        self.model_config = self.task.config
+        self.annotations = self.task.annotations
         sources = [item.image for item in images]
         normalisation = self.model_config.normalisation
         self.normalisations = [measure(s, normalisation) for s in sources]
         self._cache = BlockCache(sources, self.normalisations)
         # A run that goes on must not see the crops it began with again.
         self._seed = config.seed + (self.resumed.step if self.resumed else 0)
-        self._sampler = CropSampler(self.annotations, self._cache, self._seed)
+        self.task.start(self._cache, self._seed)
         self.compute = choose_compute(config.device, config.precision)
         self._build(init)
         ndim = self.model_config.network.ndim
@@ -123,7 +118,6 @@ class Trainer:
         if init is not None:
             self._say(transfer_weights(network, self.model_config, init))
         self.receptive_field = receptive_field(network, self.model_config.network.ndim)
-        self._loss = build_loss(self.config.loss)
         self._place(network)
         self._average = copy.deepcopy(self._network).eval()
 
@@ -179,20 +173,15 @@ class Trainer:
         )
 
     def _warn_of_unscored(self) -> None:
-        unscored = self.annotations.unscored_classes()
-        if unscored and self.config.held_out:
-            names = ", ".join(f"{c.name!r}" for c in unscored)
-            self._say(
-                f"Too few separate strokes of {names} to keep any for scoring: the "
-                "score is partly on strokes the network has learned from."
-            )
+        message = self.task.unscored()
+        if message and self.config.held_out:
+            self._say(message)
 
     def refresh(
         self, number: int, samples: Sequence[tuple[int, ...]] | None = None
     ) -> None:
-        """Take over strokes painted or erased meanwhile on some samples."""
-        self.annotations.refresh(number, samples)
-        self._sampler.refresh()
+        """Take over what was annotated or erased meanwhile on some samples."""
+        self.task.refresh(number, samples)
         self._best_score, self._top_score = None, -1.0
 
     def step(self, progress: float | None = None) -> float:
@@ -220,11 +209,8 @@ class Trainer:
         return loss
 
     def _step(self, progress: float | None) -> float:
-        crops = self._sampler.draw(self._batch, self._crop)
-        device = self.compute.device
-        image, target = self._augment(
-            torch.from_numpy(crops.image).to(device),
-            torch.from_numpy(crops.target).to(device),
+        image, target = self.task.batch(
+            self._batch, self._crop, self._augment, self.compute.device
         )
         image = image.contiguous(memory_format=memory_format(image.ndim - 2))
         factor = learning_rate_factor(self.step_number, progress)
@@ -232,8 +218,8 @@ class Trainer:
             group["lr"] = self.config.learning_rate * factor
         self._follow_statistics()
         with self.compute.autocast():
-            logits = self._network(image)
-        loss = self._loss(logits, target)
+            output = self._network(image)
+        loss = self.task.loss(output, target)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         value = float(loss.detach())
@@ -304,31 +290,22 @@ class Trainer:
     def score(self, seconds: float = 0.0) -> Scored:
         """Score the averaged weights and keep them if none were clearly better.
 
-        Held-out strokes score the classes that have some; the others are scored on
-        strokes that were learned from. A few strokes tell little: of weights whose
-        scores do not differ by more than chance, the latest have learned most.
+        What is held out scores, unless there is too little of it. A few strokes tell
+        little: of weights whose scores do not differ by more than chance, the latest
+        have learned most.
         """
         held = not self.annotations.unscored_classes()
-        confusion = Confusion(len(self.model_config.classes))
-        for image, target in self._score_crops(held=held):
-            tensor = torch.from_numpy(image)[None].to(self.compute.device)
-            with torch.inference_mode(), self.compute.autocast():
-                predicted = self._average(tensor)[0].argmax(0).cpu().numpy()
-            confusion.update(target, predicted)
-        per_class = {
-            c.name: float(d)
-            for c, d, there in zip(
-                self.model_config.classes,
-                confusion.dice,
-                confusion.present,
-                strict=True,
-            )
-            if there
-        }
-        mean = float(np.mean(list(per_class.values()))) if per_class else 0.0
+        score = self.task.score(self._predict, self._crop, held=held)
         if held:
-            self._keep_if_good(mean)
-        return Scored(self.step_number, seconds, mean, per_class, held)
+            self._keep_if_good(score.value)
+        return Scored(self.step_number, seconds, score.value, score.parts, held)
+
+    def _predict(self, image: NDArray[np.float32]) -> torch.Tensor:
+        """Return what the averaged weights make of a crop, float32 on the CPU."""
+        tensor = torch.from_numpy(image)[None].to(self.compute.device)
+        with torch.inference_mode(), self.compute.autocast():
+            output: torch.Tensor = self._average(tensor)
+        return output[0].float().cpu()
 
     def _keep_if_good(self, score: float) -> None:
         self._top_score = max(self._top_score, score)
@@ -336,20 +313,6 @@ class Trainer:
         if score >= self._top_score - chance:
             self._best_score = score
             self._best = copy.deepcopy(self._average.state_dict())
-
-    def _score_crops(
-        self, *, held: bool
-    ) -> list[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """Choose the same few crops each time, spread over classes and samples."""
-        random = np.random.default_rng(self.config.seed)
-        crops = []
-        places = [p for p in self.annotations.by_class(held=held) if p]
-        for found in places:
-            for _ in range(max(1, _SCORE_CROPS // len(places))):
-                key, coordinates = found[random.integers(len(found))]
-                centre = coordinates[random.integers(len(coordinates))]
-                crops.append(self._sampler.read(key, centre, self._crop, held=held))
-        return crops
 
     def live_model(self) -> Model:
         """Return the averaged weights as they are now; they go on changing."""
@@ -371,37 +334,8 @@ class Trainer:
             network.load_state_dict(self._best)
         training = {
             "steps": self.step_number,
-            "held_out_dice": self._best_score,
+            **self.task.facts(self._best_score),
             **facts,
         }
         config = self.model_config.model_copy(update={"training": training})
         return Model(config, network.float(), self.receptive_field)
-
-
-def _same(one: ModelConfig, other: ModelConfig) -> bool:
-    return one.network == other.network and one.classes == other.classes
-
-
-def _model_config(
-    images: Sequence[LabelledImage],
-    classes: Sequence[ClassInfo],
-    network: NetworkConfig,
-) -> ModelConfig:
-    if not images:
-        raise UserError("There is no image to learn from; open one first.")
-    channels = {item.image.n_channels for item in images}
-    if len(channels) > 1:
-        raise UserError(
-            f"The images have {' and '.join(map(str, sorted(channels)))} channels; "
-            "train on images with the same number of channels."
-        )
-    if len(classes) < 2:
-        raise UserError(
-            "Only one class is painted; paint at least one stroke of another class."
-            if classes
-            else "Nothing is painted yet; paint a stroke of each class."
-        )
-    fitted = network.model_copy(
-        update={"in_channels": channels.pop(), "out_channels": len(classes)}
-    )
-    return ModelConfig(network=fitted, classes=tuple(classes))

@@ -1,0 +1,210 @@
+"""What the trainer asks of a task."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fcn.data.crops import CropSampler
+from napari_fcn.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from napari_fcn.config import (
+        ClassInfo,
+        ModelConfig,
+        NetworkConfig,
+        TrainingConfig,
+    )
+    from napari_fcn.data.annotations import Annotations
+    from napari_fcn.data.crops import BlockCache, Targets
+    from napari_fcn.data.source import ImageSource
+    from napari_fcn.engine.augmentation import Augmenter
+
+    Predict = Callable[[NDArray[np.float32]], Tensor]
+
+SCORE_CROPS = 12
+"""On how many crops, about, a network is scored."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a network is.
+
+    Attributes
+    ----------
+    value : float
+        1 is perfect, 0 is of no use.
+    parts : dict
+        The same by the name of each class or output.
+    """
+
+    value: float
+    parts: dict[str, float] = field(default_factory=dict)
+
+
+class Task(ABC):
+    """What is learned: the target, and how far from it an output is.
+
+    Parameters
+    ----------
+    images : sequence
+        Annotated images of the task's kind.
+    classes : sequence of ClassInfo
+        What is told apart.
+    config : TrainingConfig
+        How to train.
+    network : NetworkConfig
+        What to train; the task sets its channels.
+
+    Attributes
+    ----------
+    config : ModelConfig
+        What the model file will say, with the channels of the network set.
+    annotations : Annotations
+        Where something is annotated, and which of it only scores.
+    seed : int
+        Chooses the crops that score.
+    """
+
+    config: ModelConfig
+    annotations: Annotations
+    seed: int
+    _sampler: CropSampler
+
+    @abstractmethod
+    def __init__(
+        self,
+        images: Sequence[Any],
+        classes: Sequence[ClassInfo],
+        config: TrainingConfig,
+        network: NetworkConfig,
+    ) -> None: ...
+
+    @property
+    @abstractmethod
+    def targets(self) -> Targets:
+        """Where crops are drawn, and what their targets are."""
+
+    @abstractmethod
+    def batch(
+        self, size: int, crop: Sequence[int], augment: Augmenter, device: torch.device
+    ) -> tuple[Tensor, Any]:
+        """Draw and vary crops.
+
+        Parameters
+        ----------
+        size : int
+            Number of crops.
+        crop : sequence of int
+            Edge per spatial axis.
+        augment : Augmenter
+            Varies them.
+        device : torch.device
+            Where they are wanted.
+
+        Returns
+        -------
+        image : Tensor
+            float32 (N, C, *spatial).
+        target
+            What `loss` takes.
+        """
+
+    @abstractmethod
+    def loss(self, output: Tensor | tuple[Tensor, ...], target: Any) -> Tensor:
+        """Return how far an output of the network is from its target, a scalar."""
+
+    @abstractmethod
+    def score(self, predict: Predict, crop: Sequence[int], *, held: bool) -> Score:
+        """Score a network on a few crops, the same ones each time.
+
+        Parameters
+        ----------
+        predict : callable
+            From a crop (C, *spatial) to the network's output (K, *spatial), float32.
+        crop : sequence of int
+            Edge per spatial axis.
+        held : bool
+            Whether on what training never sees.
+        """
+
+    def start(self, cache: BlockCache, seed: int) -> None:
+        """Be ready to draw crops from images.
+
+        Parameters
+        ----------
+        cache : BlockCache
+            The normalised images.
+        seed : int
+            Of the sequence of crops.
+        """
+        self._sampler = CropSampler(self.targets, cache, seed)
+
+    def resume(self, config: ModelConfig) -> bool:
+        """Go on with a model of an earlier run, if it is of the same kind.
+
+        Returns
+        -------
+        bool
+            Whether its weights can be taken over as they are.
+        """
+        mine = (self.config.task, self.config.network, self.config.classes)
+        return mine == (config.task, config.network, config.classes)
+
+    def refresh(self, number: int, samples: Sequence[tuple[int, ...]] | None) -> None:
+        """Take over what was annotated meanwhile on some samples of an image."""
+        self.annotations.refresh(number, samples)
+        self._sampler.refresh()
+
+    def unscored(self) -> str:
+        """Return one sentence if nothing can be held out; else nothing."""
+        return ""
+
+    def facts(self, score: float | None) -> dict[str, Any]:
+        """Return what the model file shall tell of its training."""
+        return {"held_out_score": score}
+
+    def _score_crops(
+        self, crop: Sequence[int], *, held: bool
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
+        """Choose the same few crops each time, spread over classes and samples."""
+        random = np.random.default_rng(self.seed)
+        places = [p for p in self.targets.by_class(held=held) if p]
+        for found in places:
+            for _ in range(max(1, SCORE_CROPS // len(places))):
+                key, coordinates = found[random.integers(len(found))]
+                centre = coordinates[random.integers(len(coordinates))]
+                yield self._sampler.read(key, centre, crop, held=held)
+
+
+def common_channels(images: Sequence[ImageSource]) -> int:
+    """Return how many channels all images have.
+
+    Raises
+    ------
+    UserError
+        If they differ, or there is none.
+    """
+    if not images:
+        raise UserError("There is no image to learn from; open one first.")
+    channels = {image.n_channels for image in images}
+    if len(channels) > 1:
+        raise UserError(
+            f"The images have {' and '.join(map(str, sorted(channels)))} channels; "
+            "train on images with the same number of channels."
+        )
+    return channels.pop()
+
+
+def with_channels(network: NetworkConfig, inputs: int, outputs: int) -> NetworkConfig:
+    """Return a network's description with these channels."""
+    return network.model_copy(update={"in_channels": inputs, "out_channels": outputs})

@@ -1,0 +1,117 @@
+"""Segmentation: each annotated pixel belongs to one class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_fcn.config import ModelConfig
+from napari_fcn.data.annotations import Annotations
+from napari_fcn.engine.losses import build_loss
+from napari_fcn.engine.metrics import Confusion
+from napari_fcn.engine.tasks.base import Score, Task, common_channels, with_channels
+from napari_fcn.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from napari_fcn.config import ClassInfo, NetworkConfig, TrainingConfig
+    from napari_fcn.data.annotations import LabelledImage
+    from napari_fcn.engine.augmentation import Augmenter
+    from napari_fcn.engine.tasks.base import Predict
+
+
+class Segmentation(Task):
+    """One logit per class; the score is the mean Dice coefficient.
+
+    Parameters
+    ----------
+    images : sequence of LabelledImage
+        What was painted.
+    classes : sequence of ClassInfo
+        One per output channel.
+    config : TrainingConfig
+        How to train.
+    network : NetworkConfig
+        What to train.
+
+    Raises
+    ------
+    UserError
+        If fewer than two classes are painted, or images differ in their channels.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[LabelledImage],
+        classes: Sequence[ClassInfo],
+        config: TrainingConfig,
+        network: NetworkConfig,
+    ) -> None:
+        channels = common_channels([item.image for item in images])
+        if len(classes) < 2:
+            raise UserError(
+                "Only one class is painted; paint at least one stroke of another class."
+                if classes
+                else "Nothing is painted yet; paint a stroke of each class."
+            )
+        self.seed = config.seed
+        fitted = with_channels(network, channels, len(classes))
+        self.config = ModelConfig(network=fitted, classes=tuple(classes))
+        self.annotations = Annotations(
+            images, classes, held_out=config.held_out, seed=config.seed
+        )
+        self.annotations.require_trainable()
+        self._loss = build_loss(config.loss)
+
+    @property
+    def targets(self) -> Annotations:
+        """The class indices of what was painted."""
+        return self.annotations
+
+    def batch(
+        self, size: int, crop: Sequence[int], augment: Augmenter, device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        """Draw crops, with class indices (N, *spatial) as the target."""
+        crops = self._sampler.draw(size, crop)
+        return augment(
+            torch.from_numpy(crops.image).to(device),
+            torch.from_numpy(crops.target).to(device),
+        )
+
+    def loss(self, output: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:
+        """Return the loss that the settings name, over annotated pixels."""
+        return self._loss(output, target)
+
+    def score(self, predict: Predict, crop: Sequence[int], *, held: bool) -> Score:
+        """Return the mean Dice coefficient of the classes."""
+        confusion = Confusion(len(self.config.classes))
+        for image, target in self._score_crops(crop, held=held):
+            confusion.update(target, predict(image).argmax(0).numpy())
+        parts = {
+            c.name: float(dice)
+            for c, dice, there in zip(
+                self.config.classes, confusion.dice, confusion.present, strict=True
+            )
+            if there
+        }
+        return Score(float(np.mean(list(parts.values()))) if parts else 0.0, parts)
+
+    def unscored(self) -> str:
+        """Name the classes of which no stroke could be held out."""
+        unscored = self.annotations.unscored_classes()
+        if not unscored:
+            return ""
+        names = ", ".join(f"{c.name!r}" for c in unscored)
+        return (
+            f"Too few separate strokes of {names} to keep any for scoring: the score "
+            "is partly on strokes the network has learned from."
+        )
+
+    def facts(self, score: float | None) -> dict[str, Any]:
+        """Return the Dice coefficient on held-out strokes."""
+        return {"held_out_dice": score}
