@@ -10,6 +10,8 @@ from benchmarks.report import RESULTS, Report
 
 BENCHMARKS = {
     "training": "speed of a training step and of the live prediction",
+    "patches": "one pass of the patch classifier against its sliding window",
+    "networks": "all networks on membranes at equal time",
     "strokes": "accuracy from few strokes against a random forest",
     "engine": "time from Train to the first overlay",
     "gui": "gaps in the window's event loop",

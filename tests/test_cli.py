@@ -13,6 +13,7 @@ from napari_fcn.data import samples
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.readers import open_image
 from napari_fcn.export.masks import write_array
+from napari_fcn.networks import NETWORKS
 
 
 @pytest.fixture(scope="session")
@@ -127,8 +128,39 @@ def test_fine_tuning(data, tmp_path, capsys):
 
 def test_networks_are_listed(capsys):
     assert run("networks", "--json") == 0
-    rows = result(capsys)["networks"]
-    assert {"name", "parameters", "receptive_field", "stride"} <= set(rows[0])
+    listed = result(capsys)
+    assert set(listed) == {"networks"}
+    rows = {row.pop("name"): row for row in listed["networks"]}
+    assert rows["unet-2015"] == {
+        "parameters": 31_030_658, "receptive_field": [215, 215], "stride": [16, 16]
+    }  # fmt: skip
+    assert set(rows) == set(NETWORKS)
+    assert run("networks") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(NETWORKS)
+    assert any(
+        line.split()[:4] == ["patch", "219,290", "95x95", "1x1"] for line in lines
+    )
+
+
+def test_network_loss_and_mask(data, tmp_path, capsys):
+    """Position and a mask enter, and the same mask is asked for when predicting."""
+    image, strokes = data / "image.tif", data / "strokes.tif"
+    model, mask = tmp_path / "m.safetensors", tmp_path / "mask.npy"
+    np.save(mask, np.asarray(open_image(strokes).data) > 0)
+    capsys.readouterr()
+    assert run("train", image, "--labels", strokes, "--out", model, "--mask", mask,
+               "--network", "unet-2015", "--setting", "width=4", "--setting", "depth=1",
+               "--setting", "coordinates=yes", "--loss", "ce-border", "--steps", 1,
+               "--json") == 0  # fmt: skip
+    told = result(capsys)
+    assert (told["network"], told["in_channels"]) == ("unet-2015", 2)
+    out = tmp_path / "y.tif"
+    assert run("predict", model, image, "--mask", mask, "--out", out) == 0
+    assert open_image(out).data.shape == open_image(image).data.shape
+    refused(capsys, "predict", model, image, "--out", out, match="1 channel(s)")
+    refused(capsys, "predict", model, image, "--mask", mask, mask, "--out", out,
+            match="2 mask")  # fmt: skip
 
 
 def test_demo_without_a_screen(tmp_path, capsys):
@@ -188,6 +220,10 @@ def test_bad_labels(data, tmp_path, capsys, labels, match):
     [
         (("--network", "no-such"), "choose one of"),
         (("--loss", "no-such"), "no-such"),
+        (("--setting", "dept=4"), "write for example depth=4"),
+        (("--setting", "depth=deep"), "depth: "),
+        (("--setting", "flat_levels=1"), "3D networks only"),
+        (("--mask", "nowhere.tif"), "nowhere.tif"),
         (("--axes", "YX"), "axes"),
         (("--init", "nowhere.safetensors"), "no model file"),
         (("--seed", "-1"), "seed"),

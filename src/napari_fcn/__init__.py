@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_fcn.api import train
     from napari_fcn.config import ClassInfo, NetworkConfig, TrainingConfig
+    from napari_fcn.data.extra import with_mask
     from napari_fcn.engine.model import Model
     from napari_fcn.engine.model import load_model as load
     from napari_fcn.errors import UserError
@@ -32,6 +33,7 @@ __all__ = [
     "load",
     "receptive_field",
     "train",
+    "with_mask",
 ]
 
 _HOMES = {
@@ -44,6 +46,7 @@ _HOMES = {
     "load": "napari_fcn.engine.model:load_model",
     "receptive_field": "napari_fcn.networks:receptive_field",
     "train": "napari_fcn.api:train",
+    "with_mask": "napari_fcn.data.extra:with_mask",
 }
 
 

@@ -126,6 +126,16 @@ def _add_json(parser: _Parser) -> None:
     )
 
 
+def _add_mask(parser: _Parser) -> None:
+    parser.add_argument(
+        "--mask",
+        nargs="+",
+        default=[],
+        metavar="MASK",
+        help="for each image a mask or segmentation that enters as one more channel",
+    )
+
+
 def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
     what = "whole number" if kind is int else "number"
 
@@ -167,7 +177,15 @@ def _add_train(verbs: Any) -> None:
     parser.add_argument("--ndim", type=int, choices=(2, 3), default=2)
     parser.add_argument("--axes", help="one letter per axis, such as TZYX")
     parser.add_argument("--network", default="unet", metavar="NAME")
+    parser.add_argument(
+        "--setting",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="of the network, such as depth=4 or coordinates=yes",
+    )
     parser.add_argument("--loss", default="ce+jaccard", metavar="NAME")
+    _add_mask(parser)
     parser.add_argument("--init", type=Path, metavar="MODEL", help="what to start from")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--seconds", type=_positive(float), metavar="N")
@@ -185,6 +203,7 @@ def _add_predict(verbs: Any) -> None:
     parser.add_argument("--as", dest="result", choices=_RESULTS, default="labels")
     parser.add_argument("--axes", help="one letter per axis, such as TZYX")
     parser.add_argument("--tile", type=_positive(int), metavar="N")
+    _add_mask(parser)
     parser.add_argument(
         "--resume", action="store_true", help="go on where an earlier run ended"
     )
@@ -198,6 +217,7 @@ def _add_evaluate(verbs: Any) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE")
     parser.add_argument("--truth", nargs="+", required=True, metavar="TRUTH")
     parser.add_argument("--axes", help="one letter per axis, such as TZYX")
+    _add_mask(parser)
     _add_device(parser)
     _add_json(parser)
 
@@ -239,7 +259,7 @@ def _tell(event: Event, _: object) -> None:
 
 def run_train(options: argparse.Namespace) -> dict[str, Any]:
     """Train and save a model; an interrupt stops and saves what there is."""
-    from napari_fcn.config import NetworkConfig, TrainingConfig
+    from napari_fcn.config import TrainingConfig, network_from_words
     from napari_fcn.data.readers import expand_paths
     from napari_fcn.engine.device import choose_device
     from napari_fcn.engine.losses import build_loss
@@ -249,7 +269,7 @@ def run_train(options: argparse.Namespace) -> dict[str, Any]:
     from napari_fcn.workbench.opening import open_labelled
     from napari_fcn.workbench.outputs import check_file
 
-    network = NetworkConfig(name=options.network, ndim=options.ndim)
+    network = network_from_words(options.network, options.ndim, options.setting)
     build_network(network)
     build_loss(options.loss)
     choose_device(options.device)
@@ -257,9 +277,15 @@ def run_train(options: argparse.Namespace) -> dict[str, Any]:
     if init is not None:
         network = init.config.network
     images, labels = expand_paths(options.images), expand_paths(options.labels)
-    check_file(options.out, [*images, *labels])
+    masks = expand_paths(options.mask) if options.mask else []
+    check_file(options.out, [*images, *labels, *masks])
     items, classes = open_labelled(
-        images, labels, ndim=network.ndim, dense=options.dense, axes=options.axes
+        images,
+        labels,
+        ndim=network.ndim,
+        dense=options.dense,
+        axes=options.axes,
+        masks=masks,
     )
     seconds = options.seconds or (None if options.steps else 60.0)
     cancel = CancelToken()
@@ -327,7 +353,7 @@ def run_predict(options: argparse.Namespace) -> dict[str, Any]:
     from napari_fcn.engine.model import load_model
     from napari_fcn.engine.predict import check_channels
     from napari_fcn.workbench.jobs import Target, predict_to_file, require_segmentation
-    from napari_fcn.workbench.opening import open_source
+    from napari_fcn.workbench.opening import open_source, pair_masks
     from napari_fcn.workbench.outputs import check_result, written_to
 
     choose_device(options.device)
@@ -335,7 +361,11 @@ def run_predict(options: argparse.Namespace) -> dict[str, Any]:
     require_segmentation(model)
     paths = expand_paths(options.images)
     ndim = model.config.network.ndim
-    sources = [open_source(path, ndim, options.axes) for path in paths]
+    masks = pair_masks(expand_paths(options.mask) if options.mask else [], paths)
+    sources = [
+        open_source(path, ndim, options.axes, mask)
+        for path, mask in zip(paths, masks, strict=True)
+    ]
     for source in sources:
         check_channels(model, source)
     targets = _targets(options.out, paths)
@@ -403,7 +433,12 @@ def run_evaluate(options: argparse.Namespace) -> dict[str, Any]:
     from napari_fcn.engine.metrics import Confusion
     from napari_fcn.engine.model import load_model
     from napari_fcn.workbench.jobs import evaluate_image, require_segmentation
-    from napari_fcn.workbench.opening import check_pairs, open_source, read_labels
+    from napari_fcn.workbench.opening import (
+        check_pairs,
+        open_source,
+        pair_masks,
+        read_labels,
+    )
 
     model = load_model(options.model)
     images, truths = expand_paths(options.images), expand_paths(options.truth)
@@ -412,8 +447,9 @@ def run_evaluate(options: argparse.Namespace) -> dict[str, Any]:
     ndim = model.config.network.ndim
     total, rows = Confusion(len(model.config.classes)), []
     names = [c.name for c in model.config.classes]
-    for image, truth in zip(images, truths, strict=True):
-        source = open_source(image, ndim, options.axes)
+    masks = pair_masks(expand_paths(options.mask) if options.mask else [], images)
+    for image, truth, mask in zip(images, truths, masks, strict=True):
+        source = open_source(image, ndim, options.axes, mask)
         one = evaluate_image(
             model, source, read_labels(truth, source), device=options.device
         )
@@ -463,28 +499,12 @@ def run_info(options: argparse.Namespace) -> dict[str, Any]:
 
 def run_networks(options: argparse.Namespace) -> dict[str, Any]:
     """List the networks."""
-    from napari_fcn.config import NetworkConfig
-    from napari_fcn.networks import (
-        NETWORKS,
-        build_network,
-        count_parameters,
-        receptive_field,
-    )
+    from napari_fcn.networks.listing import as_lines, list_networks
 
-    rows = []
-    for name in sorted(NETWORKS):
-        network = build_network(NetworkConfig(name=name))
-        field = receptive_field(network, 2)
-        rows.append(
-            {
-                "name": name,
-                "parameters": count_parameters(network),
-                "receptive_field": list(field.size),
-                "stride": list(field.stride),
-            }
-        )
-        if not options.json:
-            show(f"{rows[-1]}")
+    rows = list_networks()
+    if not options.json:
+        for line in as_lines(rows):
+            show(line)
     return {"networks": rows}
 
 

@@ -194,7 +194,7 @@ def test_sums() -> None:
 
 @pytest.mark.parametrize("name", ["", "nonsense", "ce+", "2*", "CE", "ce:2", "2*ce*2"])
 def test_unknown_names_list_the_known_ones(name) -> None:
-    known = "boundary, ce, cldice, dice, focal, jaccard, power-jaccard"
+    known = "boundary, ce, ce-border, cldice, dice, focal, jaccard, power-jaccard"
     with pytest.raises(UserError, match=f"{known}|cannot be used"):
         build_loss(name)
 

@@ -14,6 +14,7 @@ from napari_fcn.networks import (
     build_network,
     count_parameters,
     load_pretrained,
+    pretrained,
     receptive_field,
 )
 
@@ -62,3 +63,14 @@ class TestWithTimm:
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
         with pytest.raises(UserError, match="could not be downloaded"):
             load_pretrained(build_network(CONFIG))
+
+
+def test_training_goes_on_without_the_weights(monkeypatch):
+    """As where there is no internet; then the encoder starts from nothing."""
+
+    def offline(_: object) -> str:
+        raise UserError("The weights could not be downloaded; connect once.")
+
+    monkeypatch.setattr(pretrained, "load_pretrained", offline)
+    said = pretrained.start_pretrained(build_network(NetworkConfig(width=1, depth=1)))
+    assert said.endswith("For now its encoder starts from nothing.")

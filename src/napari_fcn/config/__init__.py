@@ -9,6 +9,7 @@ from napari_fcn.config.classes import (
 )
 from napari_fcn.config.model import ModelConfig, NormalisationConfig, Task
 from napari_fcn.config.network import NetworkConfig
+from napari_fcn.config.options import network_from_words
 from napari_fcn.config.training import (
     AugmentationConfig,
     DeviceName,
@@ -30,4 +31,5 @@ __all__ = [
     "TrainingConfig",
     "classes_from_values",
     "default_colour",
+    "network_from_words",
 ]

@@ -110,6 +110,9 @@ class Augmenter:
         On the CPU; the only source of randomness.
     device : torch.device or str
         Where the crops are; small random numbers are drawn on the CPU and moved.
+    places : int
+        How many of the last channels are coordinates, which move with the pixels but
+        are no intensities.
 
     Raises
     ------
@@ -123,6 +126,7 @@ class Augmenter:
         ndim: int,
         generator: torch.Generator,
         device: torch.device | str,
+        places: int = 0,
     ) -> None:
         if ndim not in (2, 3):
             raise ValueError(f"crops have 2 or 3 spatial axes, not {ndim}")
@@ -130,6 +134,7 @@ class Augmenter:
         self.ndim = ndim
         self.generator = generator
         self.device = torch.device(device)
+        self.places = places
 
     @torch.no_grad()
     def __call__(self, image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -203,6 +208,12 @@ class Augmenter:
         Tensor
             float32 (N, C, *spatial).
         """
+        if self.places:
+            seen, places = image[:, : -self.places], image[:, -self.places :]
+            return torch.cat([self._vary(seen), places], 1)
+        return self._vary(image)
+
+    def _vary(self, image: Tensor) -> Tensor:
         config = self.config
         if config.contrast:
             factor = self._uniform(-config.contrast, config.contrast, len(image)).exp()

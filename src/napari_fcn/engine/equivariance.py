@@ -14,6 +14,7 @@ import torch
 from scipy import ndimage
 
 from napari_fcn.engine.device import choose_compute
+from napari_fcn.engine.inputs import network_input
 from napari_fcn.engine.predict import run_network
 from napari_fcn.engine.tiling import pad_to_stride, round_up
 from napari_fcn.errors import UserError
@@ -63,8 +64,12 @@ def frame_effect(
     box = (slice(None), *frame)
     if not image[box].size:
         raise UserError("The frame holds nothing of the image; choose a larger one.")
-    alone = _probabilities(model, image[box], device)
-    whole = _probabilities(model, image, device)[box]
+    shape = image.shape[1:]
+    inputs = network_input(
+        model.config.network, image, [slice(0, n) for n in shape], shape
+    )
+    alone = _probabilities(model, inputs[box], device)
+    whole = _probabilities(model, inputs, device)[box]
     return np.asarray(np.abs(alone - whole).max(0), np.float32)
 
 

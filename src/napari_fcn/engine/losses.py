@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from napari_fcn.engine.border_loss import border_cross_entropy
 from napari_fcn.engine.masked import IGNORE, Loss
 from napari_fcn.engine.overlap_losses import power_jaccard, soft_dice, soft_jaccard
 from napari_fcn.engine.pixel_losses import class_balance_weights, cross_entropy, focal
@@ -31,6 +32,7 @@ __all__ = [
     "LOSSES",
     "Loss",
     "SumOfLosses",
+    "border_cross_entropy",
     "boundary",
     "build_loss",
     "class_balance_weights",
@@ -45,6 +47,7 @@ __all__ = [
 LOSSES: dict[str, Loss] = {
     "boundary": boundary,
     "ce": cross_entropy,
+    "ce-border": border_cross_entropy,
     "cldice": soft_cldice,
     "dice": soft_dice,
     "focal": focal,
@@ -54,6 +57,7 @@ LOSSES: dict[str, Loss] = {
 """The losses by name; `build_loss` also takes sums of them such as ``ce+jaccard``."""
 
 _SETTINGS: dict[str, tuple[Callable[[float], Loss], float, float]] = {
+    "ce-border": (lambda w0: partial(border_cross_entropy, w0=w0), 0, 1000),
     "cldice": (lambda n: partial(soft_cldice, iterations=round(n)), 1, 100),
     "focal": (lambda gamma: partial(focal, gamma=gamma), 0, 10),
     "power-jaccard": (lambda power: partial(power_jaccard, power=power), 1, 2),
@@ -113,7 +117,8 @@ def build_loss(name: str) -> SumOfLosses:
     name : str
         Terms joined by ``+``. Each is a key of `LOSSES`, with a weight before it
         if wanted, and a number for its setting after it: ``ce+0.01*boundary``,
-        ``power-jaccard:1.5``, ``focal:3`` (γ), ``cldice:5`` (rounds of thinning).
+        ``power-jaccard:1.5``, ``focal:3`` (γ), ``cldice:5`` (rounds of thinning),
+        ``ce-border:10`` (w_0).
 
     Returns
     -------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from napari_fcn.engine.device import (
     is_out_of_memory,
     memory_format,
 )
+from napari_fcn.engine.inputs import network_input
 from napari_fcn.engine.tiling import Region, Tile, pad_to_stride, plan_tiles
 from napari_fcn.errors import UserError
 
@@ -152,6 +153,8 @@ def predict_tile(
 ) -> torch.Tensor:
     """Return the logits (K, ...) of one tile's core, float32 on the CPU."""
     image = normalisation.apply(source.read(sample, tile.read))
+    config = cast("NetworkConfig", network.config)
+    image = network_input(config, image, tile.read, source.spatial_shape)
     logits = run_network(network, pad_to_stride(image, tile.pad), compute)
     return logits[(slice(None), *tile.keep)]
 

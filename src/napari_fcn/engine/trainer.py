@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_fcn.data.crops import BlockCache
 from napari_fcn.data.normalisation import measure
 from napari_fcn.engine.augmentation import Augmenter
 from napari_fcn.engine.checkpoint import Checkpoint
@@ -19,6 +18,7 @@ from napari_fcn.engine.device import (
     memory_format,
 )
 from napari_fcn.engine.events import Scored
+from napari_fcn.engine.inputs import input_cache
 from napari_fcn.engine.model import Model
 from napari_fcn.engine.schedule import averaging_rate, learning_rate_factor
 from napari_fcn.engine.tasks import start_task
@@ -26,6 +26,7 @@ from napari_fcn.engine.tiling import round_up
 from napari_fcn.engine.transfer import transfer_weights
 from napari_fcn.errors import UserError
 from napari_fcn.networks import build_network, receptive_field
+from napari_fcn.networks.pretrained import start_pretrained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,7 +94,9 @@ class Trainer:
         sources = [item.image for item in images]
         normalisation = self.model_config.normalisation
         self.normalisations = [measure(s, normalisation) for s in sources]
-        self._cache = BlockCache(sources, self.normalisations)
+        self._cache = input_cache(
+            sources, self.normalisations, self.model_config.network
+        )
         # A run that goes on must not see the crops it began with again.
         self._seed = config.seed + (self.resumed.step if self.resumed else 0)
         self.task.start(self._cache, self._seed)
@@ -117,6 +120,8 @@ class Trainer:
             network = build_network(self.model_config.network)
         if init is not None:
             self._say(transfer_weights(network, self.model_config, init))
+        elif self.resumed is None and (said := start_pretrained(network)):
+            self._say(said)
         self.receptive_field = receptive_field(network, self.model_config.network.ndim)
         self._place(network)
         self._average = copy.deepcopy(self._network).eval()
@@ -132,7 +137,10 @@ class Trainer:
             weight_decay=self.config.weight_decay,
         )
         generator = torch.Generator().manual_seed(self._seed)
-        self._augment = Augmenter(self.config.augmentation, ndim, generator, device)
+        places = ndim if self.model_config.network.coordinates else 0
+        self._augment = Augmenter(
+            self.config.augmentation, ndim, generator, device, places=places
+        )
 
     def checkpoint(self, seconds: float) -> Checkpoint:
         """Return the state of this run; its tensors go on changing."""

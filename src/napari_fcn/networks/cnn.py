@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from napari_fcn.networks.any_size import AnySize
 from napari_fcn.networks.blocks import CONV, conv_layers
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from napari_fcn.config import NetworkConfig
 
 
-class PlainCNN(nn.Module):
+class PlainCNN(AnySize):
     """Layers of 3x3 convolutions with d channels, nothing made smaller or larger.
 
     After Pang et al. 2010, "Cell nucleus segmentation in color histopathological

@@ -66,8 +66,8 @@ def require_coordinates(network: nn.Module, channels: int) -> None:
         if image.shape[1] != channels:
             raise UserError(
                 f"This network takes {channels} channels, the last of them the "
-                f"coordinates of each pixel, and was given {image.shape[1]}; train it "
-                "without coordinates, or predict with a version that adds them."
+                f"coordinates of each pixel, and was given {image.shape[1]}; predict "
+                "with Model.predict, which adds them."
             )
 
     network.register_forward_pre_hook(check)

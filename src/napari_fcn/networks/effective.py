@@ -76,8 +76,8 @@ def effective_field(
     network : nn.Module
         In evaluation mode; its weights are not changed.
     images : Tensor or ndarray
-        float32 (N, C, ...), normalised as for prediction, with sizes that the total
-        stride divides. The absolute gradients of all of them are averaged.
+        float32 (N, C, ...), normalised as for prediction. The absolute gradients of
+        all of them are averaged.
     position : sequence of int, optional
         The output pixel; the one in the middle by default.
 
@@ -94,7 +94,9 @@ def effective_field(
         place = tuple(position or (size // 2 for size in batch.shape[2:]))
         logits = network(batch)[(slice(None), slice(None), *place)]
         (gradient,) = torch.autograd.grad(_log_odds(logits).sum(), batch)
-    weights = gradient.abs().sum((0, 1)).double().cpu().numpy()
+    config = getattr(network, "config", None)
+    seen = gradient[:, : config.in_channels if config else None]  # no coordinates
+    weights = seen.abs().sum((0, 1)).double().cpu().numpy()
     return EffectiveField(weights / max(weights.sum(), 1e-300), place)
 
 

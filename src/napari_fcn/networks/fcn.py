@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from napari_fcn.errors import UserError
+from napari_fcn.networks.any_size import AnySize
 from napari_fcn.networks.blocks import CONV, POOL, UP_CONV, conv_layers
 from napari_fcn.networks.vgg import encoder_stages, stage_channels
 
@@ -20,7 +21,7 @@ _SKIPS = {"fcn-32s": 0, "fcn-16s": 1, "fcn-8s": 2}
 _WINDOW = {2: 7, 3: 3}
 
 
-class FCN(nn.Module):
+class FCN(AnySize):
     """A classification network made fully convolutional, and scores made larger.
 
     Long et al. 2015, "Fully convolutional networks for semantic segmentation": the

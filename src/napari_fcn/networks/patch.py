@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from napari_fcn.networks.any_size import AnySize
 from napari_fcn.networks.blocks import CONV, NORM, POOL
 from napari_fcn.networks.borders import Mirror
 
@@ -80,7 +81,7 @@ class PatchClassifier(nn.Module):
         return logits
 
 
-class DensePatchNetwork(nn.Module):
+class DensePatchNetwork(AnySize):
     """What a `PatchClassifier` says about every pixel, in one pass.
 
     It has the same weights under the same names; training it on the annotated pixels

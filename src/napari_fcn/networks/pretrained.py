@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from napari_fcn.errors import UserError
+from napari_fcn.networks.any_size import AnySize
 from napari_fcn.networks.blocks import CONV, UP_CONV, ConvBlock, CoverageChannel
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def encoders_installed() -> bool:
     return importlib.util.find_spec("timm") is not None
 
 
-class PretrainedUNet(nn.Module):
+class PretrainedUNet(AnySize):
     """A ResNet as encoder (He et al. 2016) and the decoder of a padded U-Net.
 
     The encoder's five levels have 2 to 32 times larger pixels than the image; two
@@ -113,6 +114,25 @@ def load_pretrained(network: nn.Module) -> str:
         ) from error
     network.encoder.load_state_dict(trained.state_dict())
     return f"The encoder starts from {name}, trained on the photographs of ImageNet."
+
+
+def start_pretrained(network: nn.Module) -> str:
+    """Load what an encoder has learned, or say that it starts from nothing.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Of any kind; changed in place if it has such an encoder.
+
+    Returns
+    -------
+    str
+        What was loaded or why not; empty if there is nothing to load.
+    """
+    try:
+        return load_pretrained(network)
+    except UserError as error:
+        return f"{error} For now its encoder starts from nothing."
 
 
 def _encoder(config: NetworkConfig, *, pretrained: bool) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
+from napari_fcn.networks.any_size import AnySize
 from napari_fcn.networks.blocks import CONV, POOL, UP_CONV, ConvBlock
 from napari_fcn.networks.borders import Crop, Mirror
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from napari_fcn.config import NetworkConfig
 
 
-class PublishedUNet(nn.Module):
+class PublishedUNet(AnySize):
     """The network of figure 1 in Ronneberger et al. 2015.
 
     Its convolutions are not padded, so that 572 x 572 pixels give 388 x 388 (`valid`).
@@ -33,8 +34,8 @@ class PublishedUNet(nn.Module):
 
     Notes
     -----
-    Each spatial size of the input must be a multiple of the total stride. The dropout
-    at the end of the contracting path, whose rate is not published, is left out.
+    The dropout at the end of the contracting path, whose rate is not published, is
+    left out.
     """
 
     def __init__(self, config: NetworkConfig) -> None:

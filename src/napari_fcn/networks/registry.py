@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_fcn.config.catalogue import NETWORK_WORDS
 from napari_fcn.errors import UserError
 from napari_fcn.networks.cnn import PlainCNN
 from napari_fcn.networks.coordinates import require_coordinates
@@ -46,82 +47,34 @@ class Architecture:
     settings: tuple[str, ...]
 
 
-_UNET = (
-    "width",
-    "depth",
-    "batch_norm",
-    "skips",
-    "flat_levels",
-    "down",
-    "up",
-    "residual",
-    "deep_supervision",
-)
-_VGG = ("width", "depth", "batch_norm")
-_PUBLISHED_UNET = "Ronneberger et al. 2015"
-_LONG = "Long et al. 2015"
-
-ARCHITECTURES: dict[str, Architecture] = {
-    "unet": Architecture(UNet, "U-Net, padded", _PUBLISHED_UNET, _UNET),
-    "unet-2015": Architecture(
-        PublishedUNet,
-        "U-Net as published, on mirrored tiles",
-        _PUBLISHED_UNET,
-        ("width", "depth", "batch_norm", "flat_levels"),
-    ),
-    "unet-residual": Architecture(
-        UNet, "U-Net with residual blocks", "He et al. 2016", _UNET
-    ),
-    "unet-strided": Architecture(
-        UNet,
-        "U-Net with strided convolutions for pooling",
-        "Springenberg et al. 2015",
-        _UNET,
-    ),
-    "unet-nearest": Architecture(
-        UNet, "U-Net that enlarges by replication", "Odena et al. 2016", _UNET
-    ),
-    "unet-indices": Architecture(
-        UNet,
-        "U-Net that enlarges to where the maxima were",
-        "Badrinarayanan et al. 2015",
-        _UNET,
-    ),
-    "unet-deep": Architecture(
-        UNet, "U-Net with deep supervision", "Lee et al. 2015", _UNET
-    ),
-    "fcn-32s": Architecture(FCN, "FCN, stride 32", _LONG, _VGG),
-    "fcn-16s": Architecture(FCN, "FCN with one skip", _LONG, (*_VGG, "skips")),
-    "fcn-8s": Architecture(FCN, "FCN with two skips", _LONG, (*_VGG, "skips")),
-    "segnet": Architecture(
-        SegNet, "SegNet, with pooling indices", "Badrinarayanan et al. 2015", _VGG
-    ),
-    "cnn": Architecture(
-        PlainCNN,
-        "Plain CNN of 3x3 convolutions",
-        "Pang et al. 2010",
-        ("width", "layers", "batch_norm"),
-    ),
-    "patch": Architecture(
-        DensePatchNetwork,
-        "Patch classifier, made fully convolutional",
-        "Cireşan et al. 2012",
-        _VGG,
-    ),
+_BUILDERS: dict[str, Callable[[NetworkConfig], nn.Module]] = {
+    "unet": UNet,
+    "unet-2015": PublishedUNet,
+    "unet-residual": UNet,
+    "unet-strided": UNet,
+    "unet-nearest": UNet,
+    "unet-indices": UNet,
+    "unet-deep": UNet,
+    "fcn-32s": FCN,
+    "fcn-16s": FCN,
+    "fcn-8s": FCN,
+    "segnet": SegNet,
+    "cnn": PlainCNN,
+    "patch": DensePatchNetwork,
 }
+if encoders_installed():
+    _BUILDERS["unet-pretrained"] = PretrainedUNet
+
+
+def _architecture(name: str) -> Architecture:
+    words = NETWORK_WORDS[name]
+    return Architecture(_BUILDERS[name], words.title, words.source, words.settings)
+
+
+ARCHITECTURES: dict[str, Architecture] = {n: _architecture(n) for n in _BUILDERS}
 """All networks that can be built here; those of extras only where these are."""
 
-if encoders_installed():
-    ARCHITECTURES["unet-pretrained"] = Architecture(
-        PretrainedUNet,
-        "U-Net on an encoder trained on photographs",
-        "Deng et al. 2009; He et al. 2016",
-        ("width", "encoder", "batch_norm"),
-    )
-
-NETWORKS: dict[str, Callable[[NetworkConfig], nn.Module]] = {
-    name: architecture.build for name, architecture in ARCHITECTURES.items()
-}
+NETWORKS: dict[str, Callable[[NetworkConfig], nn.Module]] = dict(_BUILDERS)
 
 
 def build_network(config: NetworkConfig) -> nn.Module:

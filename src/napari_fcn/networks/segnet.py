@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from napari_fcn.networks.any_size import AnySize
 from napari_fcn.networks.blocks import CONV, POOL, UNPOOL, conv_layers
 from napari_fcn.networks.vgg import (
     encoder_stages,
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from napari_fcn.config import NetworkConfig
 
 
-class SegNet(nn.Module):
+class SegNet(AnySize):
     """The convolutions of VGG-16, and the same in reverse after unpooling.
 
     Badrinarayanan et al. 2015, "SegNet: a deep convolutional encoder-decoder

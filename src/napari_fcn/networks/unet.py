@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from napari_fcn.networks.any_size import AnySize
 from napari_fcn.networks.blocks import (
     CONV,
     POOL,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from napari_fcn.config import NetworkConfig
 
 
-class UNet(nn.Module):
+class UNet(AnySize):
     """A padded U-Net (Ronneberger et al. 2015; Çiçek et al. 2016 for 3D).
 
     Against the published network: convolutions are padded, so that the output has
@@ -38,8 +39,7 @@ class UNet(nn.Module):
 
     Notes
     -----
-    Each spatial size of the input must be a multiple of the total stride,
-    2 ** depth along axes that every level pools.
+    The total stride is 2 ** depth along axes that every level pools.
 
     With deep supervision (Lee et al. 2015, "Deeply-supervised nets"; Dou et al. 2016
     in 3D) each coarser level of the decoder has a head of its own. While training,

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_fcn.config import classes_from_values
 from napari_fcn.data.annotations import LabelledImage, find_values
+from napari_fcn.data.extra import add_channel, axes_with_channel
 from napari_fcn.data.readers import open_image
 from napari_fcn.data.source import ImageSource
 from napari_fcn.errors import UserError
@@ -26,10 +27,30 @@ _MOST_CLASSES = 256
 _LARGEST_CLASS = 65535
 
 
-def open_source(path: Path, ndim: int, axes: str | None = None) -> ImageSource:
-    """Open an image file for a 2D or 3D network."""
+def open_source(
+    path: Path, ndim: int, axes: str | None = None, mask: Path | None = None
+) -> ImageSource:
+    """Open an image file for a 2D or 3D network, with a mask as one more channel.
+
+    Raises
+    ------
+    UserError
+        If they cannot be opened, or the mask does not fit the image.
+    """
     opened = open_image(path, axes)
-    return ImageSource(opened.data, opened.axes, ndim, opened.name)
+    if mask is None:
+        return ImageSource(opened.data, opened.axes, ndim, opened.name)
+    extra = open_image(mask).data
+    data = add_channel(opened.data, opened.axes, extra, mask.name)
+    return ImageSource(data, axes_with_channel(opened.axes), ndim, opened.name)
+
+
+def pair_masks(masks: Sequence[Path], images: Sequence[Path]) -> list[Path | None]:
+    """Return a mask, or None, for each image; `UserError` if they do not pair up."""
+    if not masks:
+        return [None] * len(images)
+    check_pairs(images, masks, "mask")
+    return list(masks)
 
 
 def open_labelled(
@@ -39,6 +60,7 @@ def open_labelled(
     ndim: int,
     dense: bool,
     axes: str | None = None,
+    masks: Sequence[Path] = (),
 ) -> tuple[list[LabelledImage], tuple[ClassInfo, ...]]:
     """Open images with their labels, in pairs, and find the classes.
 
@@ -49,8 +71,9 @@ def open_labelled(
     """
     check_pairs(images, labels, "labels")
     items = []
-    for image_path, labels_path in zip(images, labels, strict=True):
-        source = open_source(image_path, ndim, axes)
+    extras = pair_masks(masks, images)
+    for image_path, labels_path, mask in zip(images, labels, extras, strict=True):
+        source = open_source(image_path, ndim, axes, mask)
         items.append(
             LabelledImage(source, read_labels(labels_path, source), dense=dense)
         )
