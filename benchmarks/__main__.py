@@ -14,6 +14,7 @@ BENCHMARKS = {
     "networks": "all networks on membranes at equal time",
     "strokes": "accuracy from few strokes against a random forest",
     "engine": "time from Train to the first overlay",
+    "painting": "strokes on a huge stack against napari's numpy layer",
     "gui": "gaps in the window's event loop",
 }
 """Modules of this package, each with ``run(*, short: bool) -> Report | None``.

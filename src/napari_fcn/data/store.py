@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import mmap
 import operator
 import threading
 from collections import OrderedDict
@@ -32,13 +33,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Index = tuple[int, ...]
+Index = tuple[int, ...]
+"""Where a chunk is in the grid of chunks."""
 
 Region = tuple[slice, ...]
 """A box in an array: one slice with start and stop per axis."""
 
 _CHUNK_EDGE = 512
 _CACHE_BYTES = 1 << 28
+_LARGE = 1 << 20
 
 
 class ChunkStore:
@@ -142,6 +145,11 @@ class ChunkStore:
         return cls(array, cache_bytes=cache_bytes)
 
     @property
+    def array(self) -> zarr.Array[Any]:
+        """The array on disk, without what has been painted since the last flush."""
+        return self._array
+
+    @property
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
@@ -175,7 +183,7 @@ class ChunkStore:
             If a file is damaged.
         """
         box, local = _box_of(key, self.shape)
-        values = np.zeros([s.stop - s.start for s in box], self.dtype)
+        values = _zeros([s.stop - s.start for s in box], self.dtype)
         for index, in_chunk, in_box in self._overlaps(box):
             with self._lock:
                 chunk = self._chunk(index)
@@ -326,6 +334,17 @@ class ChunkStore:
                 for (a, b), s in zip(both, box, strict=True)
             )
             yield index, in_chunk, in_box
+
+
+def _zeros(shape: list[int], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return zeros whose memory is taken only where it is used.
+
+    `numpy.zeros` leaves that to the C library, which after some use writes them all.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size < _LARGE:
+        return np.zeros(shape, dtype)
+    return np.frombuffer(mmap.mmap(-1, size), dtype).reshape(shape)
 
 
 class _Cache:

@@ -203,6 +203,7 @@ class Project:
         )
         store = self.folder / "labels" / f"{image.key}.zarr"
         try:
+            remove(store.with_suffix(".strokes"))  # of an image that is no more
             ChunkStore.create(store, image.label_shape, "uint8")
             self.update(images=(*self.record.images, image))
         except UserError:

@@ -19,6 +19,7 @@ from napari_fcn.data.files import remove
 from napari_fcn.data.readers import open_image
 from napari_fcn.data.source import ImageSource
 from napari_fcn.data.store import ChunkStore
+from napari_fcn.data.strokes import StrokeStore
 from napari_fcn.errors import UserError
 
 _LARGEST_CHUNK = 1 << 28
@@ -147,6 +148,18 @@ class ProjectImage(Frozen):
                 "a copy."
             )
         return store
+
+    def strokes(self, project: Path) -> StrokeStore:
+        """Open its labels for painting stroke by stroke; one program may at a time.
+
+        Raises
+        ------
+        UserError
+            If they are missing, damaged, not of this image, or elsewhere.
+        """
+        journal = project / "labels" / f"{self.key}.strokes"
+        _require_inside(journal, project)
+        return StrokeStore(self.labels(project).array, journal)
 
     def prediction_path(self, project: Path, what: str = "live") -> Path:
         """Return where a prediction of it lies.

@@ -5,19 +5,26 @@ They show the project's stores; nothing is held here that is not on disk.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
+from napari_fcn.errors import UserError
 from napari_fcn.widgets.broadcast import ChannelBroadcast
 from napari_fcn.widgets.placement import follow, placement
+from napari_fcn.widgets.view import go_to
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.components import ViewerModel
     from napari.layers import Layer
 
     from napari_fcn.config import ClassInfo
+    from napari_fcn.data.store import Region
     from napari_fcn.project import ProjectImage
     from napari_fcn.workbench.session import Workbench
 
@@ -32,6 +39,17 @@ _STORES = {
     "probability": "probability",
     "masks": "masks",
 }
+
+
+def paint_quickly(layer: Labels) -> None:
+    """Keep napari from reading a whole slice with every dab of the brush.
+
+    It reads one to learn whether the class fits the type of the labels; a single pixel
+    of that type tells the same.
+    """
+    pixel = SimpleNamespace(data=np.zeros(1, layer.data.dtype))
+    check = type(layer)._validate_label_in_range
+    layer._validate_label_in_range = lambda label: check(pixel, label)
 
 
 class ImageLayers:
@@ -86,6 +104,9 @@ class ImageLayers:
         if self.strokes is None:
             self.strokes = self._add_labels("strokes")
             self.strokes.events.paint.connect(self._on_paint)
+            paint_quickly(self.strokes)
+            self.strokes.undo = lambda: self._step(self.workbench.undo)
+            self.strokes.redo = lambda: self._step(self.workbench.redo)
             self.strokes.brush_size = _BRUSH
         project = self.workbench.project
         there = project and self.image.prediction_path(project.folder, "masks").is_dir()
@@ -203,8 +224,22 @@ class ImageLayers:
         layers.insert(layers.index(self.strokes), layer)
         layers.selection.active = self.strokes
 
+    def _step(self, step: Callable[[str], list[Region]]) -> None:
+        """Undo or redo, and go where that was; napari's own forgets on closing."""
+        try:
+            regions = step(self.image.key)
+        except UserError as error:
+            self.workbench.said.emit(str(error))
+            return
+        if self.strokes is not None and regions:
+            region = list(regions[0])
+            if self.skip is not None:
+                region.insert(self.skip, slice(None))
+            go_to(self.viewer, self.strokes, tuple(region))
+            self.strokes.refresh()
+
     def _on_paint(self) -> None:
-        self.workbench.flush()
+        self.workbench.keep_stroke(self.image.key)
         if self.strokes is not None and self.skip is not None:
             offset = self.viewer.dims.ndim - self.strokes.ndim
             if self.skip + offset in self.viewer.dims.displayed:

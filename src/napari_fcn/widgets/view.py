@@ -65,6 +65,45 @@ def visible(
     return Visible(sample, region)
 
 
+def go_to(
+    viewer: ViewerModel,
+    layer: Labels,
+    region: tuple[slice, ...],
+    *,
+    centre: bool = False,
+) -> None:
+    """Turn the sliders so that a region of a layer is on the screen.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer.
+    layer : Labels
+        A layer of it.
+    region : tuple of slice
+        In pixels of the layer; what begins with None is as good everywhere.
+    centre : bool
+        Whether to move the camera to its middle, too.
+    """
+    point = _current(viewer, layer).astype(float)
+    for axis, part in enumerate(region):
+        if part.start is not None:
+            inside = part.start <= point[axis] < part.stop
+            seen = axis in _displayed(viewer, layer)
+            if not inside or (centre and seen):
+                point[axis] = (part.start + part.stop - 1) / 2
+    world = np.asarray(layer.data_to_world(np.round(point)), float)
+    world /= _units(viewer, layer)[-len(world) :]
+    offset = viewer.dims.ndim - layer.ndim
+    for axis in range(layer.ndim):
+        if axis + offset not in viewer.dims.displayed:
+            viewer.dims.set_point(axis + offset, world[axis])
+    if centre:
+        middle = [world[axis] for axis in _displayed(viewer, layer)]
+        camera = getattr(viewer, "scene", viewer).camera  # since napari 0.9
+        camera.center = (*camera.center[: 3 - len(middle)], *middle)
+
+
 def _bounds(viewer: ViewerModel, layer: Labels) -> tuple[np.ndarray, np.ndarray]:
     """Return first and last visible index per axis of the layer.
 
@@ -103,13 +142,18 @@ def _in_units_of(viewer: ViewerModel, layer: Labels) -> np.ndarray:
     all layers; `Layer.world_to_data` does not know that.
     """
     point = np.array(viewer.dims.point, float)
+    return np.asarray(point * _units(viewer, layer))
+
+
+def _units(viewer: ViewerModel, layer: Labels) -> np.ndarray:
+    """Return the units of the viewer in those of the layer, per axis of the viewer."""
+    factors = np.ones(viewer.dims.ndim)
     units = getattr(viewer.dims, "units", None)  # since napari 0.9
-    if units is None:
-        return point
-    for axis in range(1, min(len(units), layer.ndim) + 1):
-        if units[-axis] != layer.units[-axis]:
-            point[-axis] *= (1 * units[-axis]).to(layer.units[-axis]).magnitude
-    return point
+    if units is not None:
+        for axis in range(1, min(len(units), layer.ndim) + 1):
+            if units[-axis] != layer.units[-axis]:
+                factors[-axis] = (1 * units[-axis]).to(layer.units[-axis]).magnitude
+    return factors
 
 
 def _range(low: int, high: int, size: int) -> slice:

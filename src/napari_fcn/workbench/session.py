@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from napari_fcn.config import ClassInfo
     from napari_fcn.data.axes import Axes
-    from napari_fcn.data.store import ChunkStore
+    from napari_fcn.data.store import ChunkStore, Region
+    from napari_fcn.data.strokes import StrokeStore
 
 _SMOOTH = 0.8
 """Weight of the past in the speed that is shown."""
@@ -169,9 +170,33 @@ class Workbench:
             self._set(job="copy", share=0.0)
         return image
 
-    def labels(self, key: str) -> ChunkStore:
+    def labels(self, key: str) -> StrokeStore:
         """Return the labels store of an image of the project."""
         return self._opened().labels(key)
+
+    def undo(self, key: str) -> list[Region]:
+        """Take back the last stroke on an image, and return where it was.
+
+        Raises
+        ------
+        UserError
+            If the strokes cannot be read.
+        """
+        regions = self.labels(key).undo()
+        self.flush()
+        return regions
+
+    def redo(self, key: str) -> list[Region]:
+        """Paint the stroke again that was taken back last.
+
+        Raises
+        ------
+        UserError
+            If the strokes cannot be read.
+        """
+        regions = self.labels(key).redo()
+        self.flush()
+        return regions
 
     def prediction(self, key: str, what: str = "live") -> ChunkStore:
         """Return a prediction store of an image of the project."""
@@ -192,10 +217,23 @@ class Workbench:
             for painted in self._open.flush():
                 self._send(painted)
         except OSError as error:
-            self.said.emit(
-                f"Your strokes cannot be written ({error.strerror or error}); they are "
-                "kept in memory. Make room, and they are written by themselves."
-            )
+            self._say_disk_refuses(error)
+
+    def keep_stroke(self, key: str) -> None:
+        """Make a stroke that has just ended safe; never raises.
+
+        The labels, which the engine reads, are written by the next `flush`.
+        """
+        try:
+            self._opened().keep(key)
+        except OSError as error:
+            self._say_disk_refuses(error)
+
+    def _say_disk_refuses(self, error: OSError) -> None:
+        self.said.emit(
+            f"Your strokes cannot be written ({error.strerror or error}); they are "
+            "kept in memory. Make room, and they are written by themselves."
+        )
 
     # Training
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from napari_fcn.workbench.images import Copy, add_image
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from napari_fcn.data.axes import Axes
     from napari_fcn.data.store import ChunkStore, Region
+    from napari_fcn.data.strokes import StrokeStore
     from napari_fcn.project import Project, ProjectImage
 
 _RETRY = 5.0
@@ -37,7 +39,7 @@ class OpenProject:
     def __init__(self, project: Project) -> None:
         self.project = project
         self.copies: dict[str, Copy] = {}
-        self._labels: dict[str, ChunkStore] = {}
+        self._labels: dict[str, StrokeStore] = {}
         self._predictions: dict[tuple[str, str], ChunkStore] = {}
         self._failed_at = -_RETRY
 
@@ -50,11 +52,11 @@ class OpenProject:
             self.copies[image.key] = copy
         return image
 
-    def labels(self, key: str) -> ChunkStore:
+    def labels(self, key: str) -> StrokeStore:
         """Return the labels store of an image."""
         if key not in self._labels:
             folder = self.project.folder
-            self._labels[key] = self.project.image(key).labels(folder)
+            self._labels[key] = self.project.image(key).strokes(folder)
         return self._labels[key]
 
     def prediction(self, key: str, what: str = "live") -> ChunkStore:
@@ -81,6 +83,18 @@ class OpenProject:
         images = self.project.record.images
         return tuple(i for i in images if self.labels(i.key).painted_chunks())
 
+    def keep(self, key: str) -> None:
+        """Make a stroke that has just ended safe; quick, unlike `flush`.
+
+        Raises
+        ------
+        OSError
+            Once, if the disk refuses; then nothing is tried for some seconds.
+        """
+        if self._disk_may_work():
+            with self._noting_failure():
+                self.labels(key).keep()
+
     def flush(self) -> Iterator[Painted]:
         """Write what was painted.
 
@@ -94,18 +108,26 @@ class OpenProject:
         OSError
             Once, if the disk refuses; then nothing is tried for some seconds.
         """
-        if time.monotonic() - self._failed_at < _RETRY:
+        if not self._disk_may_work():
             return
         for key, store in self._labels.items():
             if not store.dirty:
                 continue
-            try:
+            with self._noting_failure():
                 regions = store.flush()
-            except OSError:
-                self._failed_at = time.monotonic()
-                raise
             for region in regions:
                 yield Painted(key, region)
+
+    def _disk_may_work(self) -> bool:
+        return time.monotonic() - self._failed_at >= _RETRY
+
+    @contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            self._failed_at = time.monotonic()
+            raise
 
     def close(self) -> None:
         """Give up what is being copied."""
