@@ -10,6 +10,12 @@ from napari_fcn.config.classes import (
 from napari_fcn.config.model import ModelConfig, NormalisationConfig, Task
 from napari_fcn.config.network import NetworkConfig
 from napari_fcn.config.options import network_from_words
+from napari_fcn.config.outputs import (
+    CountError,
+    DensityConfig,
+    OutputInfo,
+    RegressionConfig,
+)
 from napari_fcn.config.training import (
     AugmentationConfig,
     DeviceName,
@@ -21,12 +27,16 @@ __all__ = [
     "BACKGROUND",
     "AugmentationConfig",
     "ClassInfo",
+    "CountError",
+    "DensityConfig",
     "DeviceName",
     "Frozen",
     "ModelConfig",
     "NetworkConfig",
     "NormalisationConfig",
+    "OutputInfo",
     "Precision",
+    "RegressionConfig",
     "Task",
     "TrainingConfig",
     "classes_from_values",

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from napari_fcn.config.base import Frozen
 from napari_fcn.config.classes import ClassInfo
 from napari_fcn.config.network import NetworkConfig
+from napari_fcn.config.outputs import DensityConfig, RegressionConfig
 
 Task = Literal["segmentation", "instances", "density", "regression"]
 
@@ -49,7 +50,11 @@ class ModelConfig(Frozen):
     normalisation : NormalisationConfig
         What happens to an image before it enters the network.
     classes : tuple of ClassInfo
-        One per output channel, in order; empty for other tasks.
+        One per output channel, in order; empty for regression.
+    density : DensityConfig, optional
+        The scale of the output, for counting.
+    regression : RegressionConfig, optional
+        The channels of the output, for regression.
     training : dict
         How it came about (steps, seconds, score); free of absolute paths.
     """
@@ -59,6 +64,8 @@ class ModelConfig(Frozen):
     network: NetworkConfig = NetworkConfig()
     normalisation: NormalisationConfig = NormalisationConfig()
     classes: tuple[ClassInfo, ...] = ()
+    density: DensityConfig | None = None
+    regression: RegressionConfig | None = None
     training: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -73,11 +80,26 @@ class ModelConfig(Frozen):
 
     @model_validator(mode="after")
     def _a_channel_per_class(self) -> ModelConfig:
-        if self.task == "segmentation" and (
+        if self.task in ("segmentation", "density") and (
             len(self.classes) != self.network.out_channels
         ):
             raise ValueError(
                 f"{len(self.classes)} classes do not fit "
                 f"{self.network.out_channels} output channels"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _the_output_has_a_meaning(self) -> ModelConfig:
+        channels = self.network.out_channels
+        if self.task == "density" and (
+            self.density is None
+            or len(self.density.widths) != channels
+            or any(len(w) != self.network.ndim for w in self.density.widths)
+        ):
+            raise ValueError("a density model needs a width per class and axis")
+        if self.task == "regression" and (
+            self.regression is None or self.regression.channels != channels
+        ):
+            raise ValueError("a regression model needs to know its output channels")
         return self

@@ -49,7 +49,8 @@ class TrainingConfig(Frozen):
     Attributes
     ----------
     loss : str
-        Name in the registry of losses.
+        Name in the registry of losses of the task; the default is that of
+        segmentation, and stands for the default of other tasks, too.
     crop : int
         Edge of the training crops in pixels; None chooses by dimension.
     batch : int
@@ -68,6 +69,9 @@ class TrainingConfig(Frozen):
         ``auto`` takes the GPU when there is one.
     seed : int
         Seed of weights, sampling and augmentation.
+    object_sizes : tuple of float or None
+        For counting: diameter of the objects of each class in pixels; from the spacing
+        of the dots where it is not given.
     """
 
     loss: str = "ce+jaccard"
@@ -80,4 +84,10 @@ class TrainingConfig(Frozen):
     precision: Precision = "auto"
     device: DeviceName = "auto"
     seed: int = Field(default=0, ge=0, lt=2**63)
+    object_sizes: tuple[float | None, ...] = ()
     augmentation: AugmentationConfig = AugmentationConfig()
+
+    def loss_for(self, default: str) -> str:
+        """Return the loss, or another default where it is that of segmentation."""
+        chosen = self.loss
+        return default if chosen == type(self).model_fields["loss"].default else chosen

@@ -146,8 +146,10 @@ class _Grid:
     shape: tuple[int, ...]
 
     @classmethod
-    def over(cls, item: LabelledImage) -> _Grid:
+    def over(cls, item: LabelledImage, *, whole: bool = False) -> _Grid:
         edge = DENSE_CELL if item.dense else STROKE_CELL
+        if item.dense and whole:
+            edge = max(item.image.spatial_shape)
         return cls(edge, tuple(-(-n // edge) for n in item.image.spatial_shape))
 
     def numbers(self, coordinates: NDArray[np.integer[Any]]) -> Numbers:
@@ -311,6 +313,8 @@ class Annotations:
         Share of each class's pixels that only score.
     seed : int
         Decides which pieces those are.
+    whole_samples : bool
+        Whether the pieces of dense masks are whole samples in place of blocks.
     """
 
     def __init__(
@@ -320,12 +324,13 @@ class Annotations:
         *,
         held_out: float,
         seed: int = 0,
+        whole_samples: bool = False,
     ) -> None:
         self.images = list(images)
         self.classes = tuple(classes)
         self._held_out = held_out
         self._seed = seed
-        self._grids = [_Grid.over(item) for item in self.images]
+        self._grids = [_Grid.over(item, whole=whole_samples) for item in self.images]
         self._painted: dict[SampleKey, dict[int, _Painted]] = {}
         self._held_cells: dict[tuple[SampleKey, int], Numbers] = {}
         self._held_pieces: dict[int, int] = {}

@@ -209,18 +209,38 @@ class CropSampler:
     ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Read the crop nearest to `centre` that lies inside the image."""
         number, sample = key
-        shape = self._targets.spatial_shape(number)
-        region, pad = [], []
-        for middle, edge, size in zip(centre, crop, shape, strict=True):
-            start = int(np.clip(int(middle) - edge // 2, 0, max(0, size - edge)))
-            region.append(slice(start, min(start + edge, size)))
-            pad.append((0, max(0, edge - size)))
-        box = tuple(region)
-        image = self._cache.read(key, box)
+        image, box = self.read_image(key, centre, crop)
         target = self._targets.target(number, sample, box, held)
+        pad = _missing(box, crop)
         if any(p for _, p in pad):
-            image = np.pad(image, [(0, 0), *pad], mode="reflect")
             lead = [(0, 0)] * (target.ndim - len(pad))
             value = self._targets.nothing
             target = np.pad(target, [*lead, *pad], constant_values=value)
         return image, target
+
+    def read_image(
+        self,
+        key: SampleKey,
+        centre: Sequence[int] | NDArray[np.integer[Any]],
+        crop: Sequence[int],
+    ) -> tuple[NDArray[np.float32], tuple[slice, ...]]:
+        """Read the image of a crop, and tell where in the image it begins and ends."""
+        shape = self._targets.spatial_shape(key[0])
+        region = []
+        for middle, edge, size in zip(centre, crop, shape, strict=True):
+            start = int(np.clip(int(middle) - edge // 2, 0, max(0, size - edge)))
+            region.append(slice(start, min(start + edge, size)))
+        box = tuple(region)
+        image = self._cache.read(key, box)
+        pad = _missing(box, crop)
+        if any(p for _, p in pad):
+            image = np.pad(image, [(0, 0), *pad], mode="reflect")
+        return image, box
+
+
+def _missing(box: tuple[slice, ...], crop: Sequence[int]) -> list[tuple[int, int]]:
+    """Return by how much a box is smaller than a crop, at the end of each axis."""
+    return [
+        (0, edge - (part.stop - part.start))
+        for part, edge in zip(box, crop, strict=True)
+    ]

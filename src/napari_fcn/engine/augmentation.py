@@ -83,6 +83,30 @@ class Geometry:
         shifted = (target - IGNORE).float().unsqueeze(1)
         return self._apply(shifted, "nearest", "zeros").squeeze(1).long() + IGNORE
 
+    def warp_density(self, density: Tensor) -> Tensor:
+        """Resample so that the integral over a region moves along with the region.
+
+        Each pixel is multiplied by how much of the original it covers, the determinant
+        of the map's derivative.
+
+        Parameters
+        ----------
+        density : Tensor
+            float32 (N, C, *spatial).
+
+        Returns
+        -------
+        Tensor
+            float32 (N, C, *spatial).
+        """
+        warped = self.warp(density)
+        if self.grid is None:
+            return warped
+        areas = _areas(self.grid)
+        return warped * areas.view(
+            len(areas), *[1] * (density.ndim - 3), *areas.shape[1:]
+        )
+
     def _apply(self, values: Tensor, mode: str, padding: str) -> Tensor:
         if self.grid is not None:
             folded = _fold(values)
@@ -322,6 +346,14 @@ def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
 def _centres(edge: int, device: torch.device) -> Tensor:
     """Centres of pixels from -1 to 1, as without `align_corners`, (edge,)."""
     return (2 * torch.arange(edge, device=device) + 1) / edge - 1
+
+
+def _areas(grid: Tensor) -> Tensor:
+    """Pixels of the original in each pixel of a warped image, (N, Y, X)."""
+    size = torch.tensor([grid.shape[2], grid.shape[1]], device=grid.device)
+    along_y, along_x = torch.gradient(grid * size / 2, dim=(1, 2))
+    determinant = along_x[..., 0] * along_y[..., 1] - along_x[..., 1] * along_y[..., 0]
+    return determinant.abs()
 
 
 def _fold(values: Tensor) -> Tensor:

@@ -345,5 +345,6 @@ class Trainer:
             **self.task.facts(self._best_score),
             **facts,
         }
-        config = self.model_config.model_copy(update={"training": training})
+        config = self.task.finish(self.model_config, self._predict, self._crop)
+        config = config.model_copy(update={"training": training})
         return Model(config, network.float(), self.receptive_field)

@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_fcn.data.annotations import LabelledImage
+from napari_fcn.data.dots import DottedImage
 from napari_fcn.engine.tasks.base import Score, Task
+from napari_fcn.engine.tasks.density import Density
 from napari_fcn.engine.tasks.segmentation import Segmentation
 from napari_fcn.errors import UserError
 
@@ -19,9 +21,12 @@ if TYPE_CHECKING:
 
     from napari_fcn.config import ClassInfo, NetworkConfig, TrainingConfig
 
-__all__ = ["TASKS", "Score", "Segmentation", "Task", "start_task"]
+__all__ = ["TASKS", "Density", "Score", "Segmentation", "Task", "start_task"]
 
-TASKS: dict[type, type[Task]] = {LabelledImage: Segmentation}
+TASKS: dict[type, type[Task]] = {
+    LabelledImage: Segmentation,
+    DottedImage: Density,
+}
 """The task for each kind of annotated image."""
 
 

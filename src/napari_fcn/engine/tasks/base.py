@@ -169,6 +169,12 @@ class Task(ABC):
         """Return one sentence if nothing can be held out; else nothing."""
         return ""
 
+    def finish(
+        self, config: ModelConfig, predict: Predict, crop: Sequence[int]
+    ) -> ModelConfig:
+        """Complete what the model file says with what was measured of the network."""
+        return config
+
     def facts(self, score: float | None) -> dict[str, Any]:
         """Return what the model file shall tell of its training."""
         return {"held_out_score": score}

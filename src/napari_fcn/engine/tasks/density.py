@@ -1,0 +1,302 @@
+"""Counting: the integral of a density map is the number of objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_fcn.config import ClassInfo, DensityConfig, ModelConfig
+from napari_fcn.data.annotations import PIECES_NEEDED, Annotations, LabelledImage
+from napari_fcn.data.density import DotTargets, pieces_of, widths_of
+from napari_fcn.engine.count_error import CountPairs
+from napari_fcn.engine.density_losses import DensityLoss, box_error, densities
+from napari_fcn.engine.tasks.base import Score, Task, common_channels, with_channels
+from napari_fcn.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from napari_fcn.config import NetworkConfig, TrainingConfig
+    from napari_fcn.data.annotations import SampleKey
+    from napari_fcn.data.dots import CountedBox, DottedImage
+    from napari_fcn.engine.augmentation import Augmenter
+    from napari_fcn.engine.tasks.base import Predict
+
+REGION = ClassInfo(value=1, name="annotated region")
+"""What stands in the regions array where every object has a dot."""
+DEFAULT_LOSS = "l2+counts"
+_MOST_PIECES = 16
+_ERROR_CROPS = 64
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The targets of a batch: crops first, then the pieces of a box with a count.
+
+    Attributes
+    ----------
+    density : Tensor
+        float32 (N, K, *spatial), in units of the peaks.
+    seen : Tensor
+        float32 (N, 1, *spatial), 1 where annotated; 0 in the pieces.
+    inside : Tensor, optional
+        float32 (M, 1, *spatial), 1 inside of the box, for the last M of the batch.
+    counts : Tensor, optional
+        float32 (K,), of the whole box; NaN where not known.
+    """
+
+    density: Tensor
+    seen: Tensor
+    inside: Tensor | None = None
+    counts: Tensor | None = None
+
+
+class Density(Task):
+    """One density map per class; the score is one minus the relative error of counts.
+
+    Parameters
+    ----------
+    images : sequence of DottedImage
+        What was dotted.
+    classes : sequence of ClassInfo
+        One per output channel.
+    config : TrainingConfig
+        How to train.
+    network : NetworkConfig
+        What to train.
+
+    Raises
+    ------
+    UserError
+        If there is no dot, or images differ in their channels.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[DottedImage],
+        classes: Sequence[ClassInfo],
+        config: TrainingConfig,
+        network: NetworkConfig,
+    ) -> None:
+        channels = common_channels([item.image for item in images])
+        self._images = list(images)
+        self.seed = config.seed
+        self._loss = DensityLoss.of(config.loss_for(DEFAULT_LOSS))
+        regions = [_regions(item) for item in images]
+        self.annotations = Annotations(
+            regions,
+            [REGION],
+            held_out=config.held_out,
+            seed=config.seed,
+            whole_samples=sum(len(r.painted_samples()) for r in regions)
+            >= PIECES_NEEDED,
+        )
+        widths = widths_of(images, classes, config.object_sizes)
+        self._targets = DotTargets(images, classes, self.annotations, widths)
+        self._require_dots(classes)
+        self.config = ModelConfig(
+            task="density",
+            network=with_channels(network, channels, len(classes)),
+            classes=tuple(classes),
+            density=DensityConfig(widths=widths),
+        )
+        self._boxes = [(n, box) for n, item in enumerate(images) for box in item.boxes]
+        self._turn = 0
+        self._peaks = torch.tensor(self._density.peaks)
+
+    @property
+    def targets(self) -> DotTargets:
+        """Density maps and where they are known."""
+        return self._targets
+
+    @property
+    def _density(self) -> DensityConfig:
+        assert self.config.density is not None
+        return self.config.density
+
+    def resume(self, config: ModelConfig) -> bool:
+        """Go on with a model of an earlier run, and with its unit of density."""
+        if not super().resume(config) or config.density is None:
+            return False
+        self.config = self.config.model_copy(update={"density": config.density})
+        self._peaks = torch.tensor(self._density.peaks)
+        return True
+
+    def refresh(self, number: int, samples: Sequence[tuple[int, ...]] | None) -> None:
+        """Take over what was annotated meanwhile on an image."""
+        self.annotations.refresh(number, samples)
+        self._targets.refresh(number)
+        self._sampler.refresh()
+
+    def batch(
+        self, size: int, crop: Sequence[int], augment: Augmenter, device: torch.device
+    ) -> tuple[Tensor, Batch]:
+        """Draw crops, and the pieces of one of the boxes with a count."""
+        crops = self._sampler.draw(size, crop)
+        image = torch.from_numpy(crops.image).to(device)
+        target = torch.from_numpy(crops.target).to(device)
+        geometry = augment.geometry(image)
+        image = geometry.warp(image)
+        density = geometry.warp_density(target[:, :-1]) / self._per_channel(target)
+        seen = geometry.warp_target(target[:, -1].long() - 1).unsqueeze(1) + 1
+        batch = Batch(density, seen.float())
+        if self._boxes:
+            image, batch = self._with_box(image, batch, crop)
+        return augment.vary_intensity(image), batch
+
+    def loss(self, output: Tensor | tuple[Tensor, ...], target: Batch) -> Tensor:
+        """Return the loss that the settings name, and that of the box."""
+        if isinstance(output, tuple):
+            losses = [self.loss(one, target) for one in output]
+            shares = [2.0**-level for level in range(len(losses))]
+            terms = [s * x for s, x in zip(shares, losses, strict=True)]
+            return torch.stack(terms).sum() / sum(shares)
+        density, n = densities(output), len(target.density)
+        peaks = self._peaks.to(density.device)
+        loss = self._loss(density[:n], target.density, target.seen, peaks)
+        if target.inside is None or target.counts is None:
+            return loss
+        sums = (density[n:] * target.inside).flatten(2).sum((0, 2)) * peaks
+        return loss + 0.1 * box_error(sums, target.counts)
+
+    def score(self, predict: Predict, crop: Sequence[int], *, held: bool) -> Score:
+        """Return 1 - sum of |count errors| / number of objects, over a few crops."""
+        pairs = CountPairs(len(self.config.classes))
+        for image, target in self._score_crops(crop, held=held):
+            pairs.add(*self._sums(predict, image, target))
+        accuracy = pairs.accuracy()
+        parts = {
+            c.name: float(a)
+            for c, a in zip(self.config.classes, accuracy, strict=True)
+            if np.isfinite(a)
+        }
+        return Score(float(np.mean(list(parts.values()))) if parts else 0.0, parts)
+
+    def unscored(self) -> str:
+        """Say that nothing could be held out."""
+        if not self.annotations.unscored_classes():
+            return ""
+        return (
+            "The annotated region is too small to keep a part of it for scoring: the "
+            "score and the uncertainty of counts are on what the network has learned."
+        )
+
+    def finish(
+        self, config: ModelConfig, predict: Predict, crop: Sequence[int]
+    ) -> ModelConfig:
+        """Measure how far counts are from the truth."""
+        held = not self.annotations.unscored_classes()
+        pairs = CountPairs(len(config.classes))
+        for key, piece in self._scored_pieces(crop, held=held):
+            centre = [(s.start + s.stop) // 2 for s in piece]
+            image, target = self._sampler.read(key, centre, crop, held=held)
+            _, box = self._sampler.read_image(key, centre, crop)
+            target[-1] *= _inside(piece, box, target.shape[1:])
+            pairs.add(*self._sums(predict, image, target), key)
+        density = self._density.model_copy(update={"error": pairs.error(held=held)})
+        return config.model_copy(update={"density": density})
+
+    def _scored_pieces(
+        self, crop: Sequence[int], *, held: bool
+    ) -> Iterator[tuple[SampleKey, tuple[slice, ...]]]:
+        """Yield sample and parts that cover what is annotated there."""
+        left = _ERROR_CROPS
+        for key, places in self.annotations.by_class(held=held)[0]:
+            low, high = places.min(0), places.max(0) + 1
+            box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+            for piece in pieces_of(box, crop)[:left]:
+                left -= 1
+                yield key, piece
+
+    def _sums(
+        self, predict: Predict, image: NDArray[Any], target: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return true and predicted counts of what is annotated in a crop."""
+        density = densities(predict(image)).numpy()
+        axes = tuple(range(1, density.ndim))
+        found = (density * target[-1]).sum(axes) * np.array(self._density.peaks)
+        return (target[:-1] * target[-1]).sum(axes), found
+
+    def _with_box(
+        self, image: Tensor, batch: Batch, crop: Sequence[int]
+    ) -> tuple[Tensor, Batch]:
+        """Add the pieces of the next box to a batch."""
+        number, box = self._boxes[self._turn % len(self._boxes)]
+        self._turn += 1
+        images, insides = [], []
+        for piece in self._pieces(box, crop):
+            content, inside = self._read_piece(number, box, piece, crop)
+            images.append(content)
+            insides.append(inside)
+        counts = [box.counts.get(c.value, np.nan) for c in self.config.classes]
+        device = image.device
+        return torch.cat([image, torch.from_numpy(np.stack(images)).to(device)]), Batch(
+            batch.density,
+            batch.seen,
+            torch.from_numpy(np.stack(insides)[:, np.newaxis]).to(device),
+            torch.tensor(counts, dtype=torch.float32, device=device),
+        )
+
+    def _pieces(self, box: CountedBox, crop: Sequence[int]) -> list[tuple[slice, ...]]:
+        pieces = pieces_of(box.region, crop)
+        if len(pieces) > _MOST_PIECES:
+            size = " x ".join(str(s.stop - s.start) for s in box.region)
+            raise UserError(
+                f"A box of {size} pixels with a count is too large to learn from; draw "
+                "smaller ones."
+            )
+        return pieces
+
+    def _read_piece(
+        self,
+        number: int,
+        box: CountedBox,
+        piece: tuple[slice, ...],
+        crop: Sequence[int],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Read a crop around a piece of a box, and which of its pixels are of it."""
+        centre = [(s.start + s.stop) // 2 for s in piece]
+        content, region = self._sampler.read_image((number, box.sample), centre, crop)
+        return content, _inside(piece, region, content.shape[1:])
+
+    def _per_channel(self, like: Tensor) -> Tensor:
+        return self._peaks.to(like.device).view(-1, *[1] * (like.ndim - 2))
+
+    def _require_dots(self, classes: Sequence[ClassInfo]) -> None:
+        if not classes or not sum(self._targets.count()):
+            raise UserError(
+                "There is no dot in an annotated region; put one on each object of a "
+                "region."
+            )
+        counts = self._targets.count()
+        missing = [c.name for c, n in zip(classes, counts, strict=True) if not n]
+        if missing:
+            raise UserError(
+                f"There is no dot of {' or '.join(map(repr, missing))} in an annotated "
+                "region; put one on each object, or leave that class out."
+            )
+
+
+def _regions(item: DottedImage) -> LabelledImage:
+    regions = item.annotated()
+    if isinstance(regions, np.ndarray) and item.regions is not None:
+        regions = (regions != 0).astype(np.uint8)
+    return LabelledImage(item.image, regions, dense=True)
+
+
+def _inside(
+    piece: tuple[slice, ...], box: tuple[slice, ...], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return 1 in what of a crop, whose first pixel is that of a box, is a piece."""
+    inside = np.zeros(shape, np.float32)
+    starts = [
+        (s.start - b.start, s.stop - b.start) for s, b in zip(piece, box, strict=True)
+    ]
+    inside[tuple(slice(a, b) for a, b in starts)] = 1
+    return inside
