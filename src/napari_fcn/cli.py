@@ -23,9 +23,15 @@ if TYPE_CHECKING:
     from napari_fcn.engine.events import Event
     from napari_fcn.engine.model import Model
     from napari_fcn.engine.train import CancelToken
+    from napari_fcn.engine.trainer import Trainer
 
-_TASKS = ("segmentation",)
-_RESULTS = ("labels", "probabilities")
+_TASKS = ("segmentation", "density", "regression")
+_RESULTS = ("labels", "probabilities", "density", "image")
+_SCORES = {
+    "segmentation": ("Dice", "strokes"),
+    "density": ("Share counted right", "regions"),
+    "regression": ("Correlation", "regions"),
+}
 _SUFFIX = r"(\.ome)?\.[^.]*$"
 
 
@@ -98,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(verbs)
     _add_predict(verbs)
     _add_evaluate(verbs)
+    _add_count(verbs)
     _add_info(verbs)
     _add_networks(verbs)
     return parser
@@ -168,12 +175,19 @@ def _seed(text: str) -> int:
 def _add_train(verbs: Any) -> None:
     parser = _verb(verbs, "train", run_train, "train a network on painted images")
     parser.add_argument("images", nargs="+", metavar="IMAGE")
-    parser.add_argument("--labels", nargs="+", required=True, metavar="LABELS")
+    parser.add_argument(
+        "--labels",
+        nargs="+",
+        default=(),
+        metavar="LABELS",
+        help="strokes; for density dots, for regression the target images",
+    )
     parser.add_argument("--out", required=True, metavar="MODEL", type=Path)
     parser.add_argument("--task", choices=_TASKS, default="segmentation")
     parser.add_argument(
         "--dense", action="store_true", help="0 in the labels is background"
     )
+    _add_targets(parser)
     parser.add_argument("--ndim", type=int, choices=(2, 3), default=2)
     parser.add_argument("--axes", help="one letter per axis, such as TZYX")
     parser.add_argument("--network", default="unet", metavar="NAME")
@@ -184,7 +198,9 @@ def _add_train(verbs: Any) -> None:
         metavar="FIELD=VALUE",
         help="of the network, such as depth=4 or coordinates=yes",
     )
-    parser.add_argument("--loss", default="ce+jaccard", metavar="NAME")
+    parser.add_argument(
+        "--loss", metavar="NAME", help="that of the task by default; see the guide"
+    )
     _add_mask(parser)
     parser.add_argument("--init", type=Path, metavar="MODEL", help="what to start from")
     budget = parser.add_mutually_exclusive_group()
@@ -195,12 +211,42 @@ def _add_train(verbs: Any) -> None:
     _add_json(parser)
 
 
+def _add_targets(parser: _Parser) -> None:
+    parser.add_argument(
+        "--regions",
+        nargs="+",
+        default=(),
+        metavar="REGIONS",
+        help="images that are not 0 where all objects have dots, or targets are right",
+    )
+    parser.add_argument(
+        "--boxes",
+        nargs="+",
+        default=(),
+        metavar="BOXES",
+        help="for density: CSV files with boxes of known counts",
+    )
+    parser.add_argument(
+        "--object-size",
+        nargs="+",
+        type=_positive(float),
+        default=(),
+        metavar="PIXELS",
+        help="for density: diameter of the objects, one for each class",
+    )
+
+
 def _add_predict(verbs: Any) -> None:
     parser = _verb(verbs, "predict", run_predict, "apply a model to images")
     parser.add_argument("model", type=Path, metavar="MODEL")
     parser.add_argument("images", nargs="+", metavar="IMAGE")
     parser.add_argument("--out", required=True, type=Path, metavar="PATH")
-    parser.add_argument("--as", dest="result", choices=_RESULTS, default="labels")
+    parser.add_argument(
+        "--as",
+        dest="result",
+        choices=_RESULTS,
+        help="what to write; labels, density or image by default, as the task has it",
+    )
     parser.add_argument("--axes", help="one letter per axis, such as TZYX")
     parser.add_argument("--tile", type=_positive(int), metavar="N")
     _add_mask(parser)
@@ -218,6 +264,30 @@ def _add_evaluate(verbs: Any) -> None:
     parser.add_argument("--truth", nargs="+", required=True, metavar="TRUTH")
     parser.add_argument("--axes", help="one letter per axis, such as TZYX")
     _add_mask(parser)
+    _add_device(parser)
+    _add_json(parser)
+
+
+def _add_count(verbs: Any) -> None:
+    parser = _verb(verbs, "count", run_count, "count objects in images")
+    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="table to write")
+    parser.add_argument(
+        "--regions",
+        nargs="+",
+        default=(),
+        metavar="REGIONS",
+        help="label images: objects are counted in each number's region",
+    )
+    parser.add_argument(
+        "--points",
+        type=Path,
+        metavar="DIR",
+        help="folder for the single objects found, as CSV files that napari opens",
+    )
+    parser.add_argument("--axes", help="one letter per axis, such as TZYX")
+    parser.add_argument("--tile", type=_positive(int), metavar="N")
     _add_device(parser)
     _add_json(parser)
 
@@ -241,9 +311,11 @@ def _add_demo(verbs: Any) -> None:
     _add_json(parser)
 
 
-def _tell(event: Event, _: object) -> None:
+def _tell(event: Event, trainer: Trainer | None) -> None:
     """Write progress to standard error."""
     from napari_fcn.engine.events import Message, Scored, Started
+
+    task = trainer.task.config.task if trainer is not None else "segmentation"
 
     if isinstance(event, Started):
         note(f"Training {event.parameters:,} weights on {event.device}.")
@@ -251,9 +323,10 @@ def _tell(event: Event, _: object) -> None:
         note(event.text)
     elif isinstance(event, Scored):
         where = "held-out" if event.held_out else "trained"
+        what, of = _SCORES[task]
         note(
             f"{event.seconds:6.1f} s  step {event.step:5d}  "
-            f"Dice on {where} strokes {event.score:.3f}"
+            f"{what} on {where} {of} {event.score:.3f}"
         )
 
 
@@ -262,30 +335,38 @@ def run_train(options: argparse.Namespace) -> dict[str, Any]:
     from napari_fcn.config import TrainingConfig, network_from_words
     from napari_fcn.data.readers import expand_paths
     from napari_fcn.engine.device import choose_device
-    from napari_fcn.engine.losses import build_loss
     from napari_fcn.engine.model import load_model
+    from napari_fcn.engine.tasks import check_loss
     from napari_fcn.engine.train import Budget, CancelToken, train
     from napari_fcn.networks import build_network
-    from napari_fcn.workbench.opening import open_labelled
+    from napari_fcn.workbench.annotated import AnnotationFiles, open_annotated
     from napari_fcn.workbench.outputs import check_file
 
     network = network_from_words(options.network, options.ndim, options.setting)
     build_network(network)
-    build_loss(options.loss)
+    chosen = {"loss": options.loss} if options.loss else {}
+    config = TrainingConfig(
+        device=options.device,
+        seed=options.seed,
+        object_sizes=tuple(options.object_size),
+        **chosen,
+    )
+    check_loss(options.task, config)
     choose_device(options.device)
     init = load_model(options.init) if options.init else None
     if init is not None:
         network = init.config.network
-    images, labels = expand_paths(options.images), expand_paths(options.labels)
-    masks = expand_paths(options.mask) if options.mask else []
-    check_file(options.out, [*images, *labels, *masks])
-    items, classes = open_labelled(
-        images,
-        labels,
-        ndim=network.ndim,
+    images = expand_paths(options.images)
+    files = AnnotationFiles(
+        expand_paths(options.labels, tables=options.task == "density"),
+        expand_paths(options.regions),
+        expand_paths(options.boxes, tables=True),
+        expand_paths(options.mask) if options.mask else [],
         dense=options.dense,
-        axes=options.axes,
-        masks=masks,
+    )
+    check_file(options.out, [*images, *files.all()])
+    items, classes = open_annotated(
+        options.task, images, files, ndim=network.ndim, axes=options.axes
     )
     seconds = options.seconds or (None if options.steps else 60.0)
     cancel = CancelToken()
@@ -293,9 +374,7 @@ def run_train(options: argparse.Namespace) -> dict[str, Any]:
         model = train(
             items,
             classes,
-            config=TrainingConfig(
-                loss=options.loss, device=options.device, seed=options.seed
-            ),
+            config=config,
             network=network,
             budget=Budget(seconds, options.steps),
             init=init,
@@ -351,14 +430,15 @@ def run_predict(options: argparse.Namespace) -> dict[str, Any]:
     from napari_fcn.data.readers import expand_paths
     from napari_fcn.engine.device import choose_device
     from napari_fcn.engine.model import load_model
+    from napari_fcn.engine.outputs import choose_output
     from napari_fcn.engine.predict import check_channels
-    from napari_fcn.workbench.jobs import Target, predict_to_file, require_segmentation
+    from napari_fcn.workbench.jobs import Target, predict_to_file
     from napari_fcn.workbench.opening import open_source, pair_masks
     from napari_fcn.workbench.outputs import check_result, written_to
 
     choose_device(options.device)
     model = load_model(options.model)
-    require_segmentation(model)
+    wanted = choose_output(model.config, options.result)
     paths = expand_paths(options.images)
     ndim = model.config.network.ndim
     masks = pair_masks(expand_paths(options.mask) if options.mask else [], paths)
@@ -369,12 +449,12 @@ def run_predict(options: argparse.Namespace) -> dict[str, Any]:
     for source in sources:
         check_channels(model, source)
     targets = _targets(options.out, paths)
-    labels = options.result == "labels"
+    labels = wanted == "labels"
     for source, target in zip(sources, targets, strict=True):
         n_axes = len(source.label_axes)
         check_result(target, n_axes, [*paths, options.model], whole_numbers=labels)
     for path, source, target in zip(paths, sources, targets, strict=True):
-        result = Target(target, options.result)
+        result = Target(target, wanted)
         there = written_to(target, len(source.label_axes)).exists()
         if options.resume and there and not result.partial.exists():
             note(f"{target} is there already")
@@ -390,10 +470,10 @@ def run_predict(options: argparse.Namespace) -> dict[str, Any]:
             on_progress=_progress_of(source.name),
         )
         note(f"Saved {target}")
-    return {"outputs": [str(t) for t in targets], "as": options.result}
+    return {"outputs": [str(t) for t in targets], "as": wanted}
 
 
-def _targets(out: Path, images: Sequence[Path]) -> list[Path]:
+def _targets(out: Path, images: Sequence[Path], suffix: str = ".tif") -> list[Path]:
     """Name the file for one image, or the files in a folder for several."""
     if len(images) == 1 and out.suffix and not out.is_dir():
         return [out]
@@ -409,7 +489,7 @@ def _targets(out: Path, images: Sequence[Path]) -> list[Path]:
             number += 1
             name = f"{stem}-{number}"
         names.append(name)
-    return [out / f"{name}.tif" for name in names]
+    return [out / f"{name}{suffix}" for name in names]
 
 
 def _progress_of(name: str) -> Callable[[Any], None]:
@@ -432,6 +512,7 @@ def run_evaluate(options: argparse.Namespace) -> dict[str, Any]:
     from napari_fcn.data.readers import expand_paths
     from napari_fcn.engine.metrics import Confusion
     from napari_fcn.engine.model import load_model
+    from napari_fcn.workbench.evaluation import evaluate_files
     from napari_fcn.workbench.jobs import evaluate_image, require_segmentation
     from napari_fcn.workbench.opening import (
         check_pairs,
@@ -441,8 +522,15 @@ def run_evaluate(options: argparse.Namespace) -> dict[str, Any]:
     )
 
     model = load_model(options.model)
-    images, truths = expand_paths(options.images), expand_paths(options.truth)
+    images = expand_paths(options.images)
+    truths = expand_paths(options.truth, tables=model.config.task == "density")
     check_pairs(images, truths, "truth")
+    if model.config.task in ("density", "regression"):
+        scores = evaluate_files(model, images, truths, options.axes, options.device)
+        if not options.json:
+            for line in scores["images"]:
+                show(", ".join(f"{k} {v}" for k, v in line.items()))
+        return scores
     require_segmentation(model)
     ndim = model.config.network.ndim
     total, rows = Confusion(len(model.config.classes)), []
@@ -468,6 +556,53 @@ def run_evaluate(options: argparse.Namespace) -> dict[str, Any]:
     return {**result, "images": rows}
 
 
+def run_count(options: argparse.Namespace) -> dict[str, Any]:
+    """Count objects in images, and in regions of them."""
+    from napari_fcn.data.dot_files import write_points
+    from napari_fcn.data.readers import expand_paths
+    from napari_fcn.engine.model import load_model
+    from napari_fcn.engine.outputs import choose_output
+    from napari_fcn.workbench.counting import count_image, write_counts
+    from napari_fcn.workbench.opening import check_pairs, open_source, read_labels
+    from napari_fcn.workbench.outputs import check_file
+
+    model = load_model(options.model)
+    choose_output(model.config, "density")
+    images, regions = expand_paths(options.images), expand_paths(options.regions)
+    if regions:
+        check_pairs(images, regions, "regions")
+    if options.csv is not None:
+        check_file(options.csv, [*images, *regions, options.model])
+    points = _targets(options.points, images, ".csv") if options.points else []
+    for path in points:
+        check_file(path, [*images, *regions, options.model])
+    rows = []
+    for number, path in enumerate(images):
+        source = open_source(path, model.config.network.ndim, options.axes)
+        counted = count_image(
+            model,
+            source,
+            regions=read_labels(regions[number], source) if regions else None,
+            peaks=bool(points),
+            device=options.device,
+            tile=options.tile,
+        )
+        rows += counted.counts
+        if points:
+            points[number].parent.mkdir(parents=True, exist_ok=True)
+            write_points(points[number], counted.objects)
+    if options.csv is not None:
+        write_counts(options.csv, rows)
+        note(f"Saved {options.csv}")
+    found = [row.as_row() for row in rows]
+    if not options.json:
+        for row in found:
+            where = " ".join(str(row[k]) for k in ("image", "slice") if row[k])
+            where += f" region {row['region']}" if row["region"] else ""
+            show(f"{where} {row['class']}: {row['count']:.1f} ± {row['deviation']:.1f}")
+    return {"counts": found, "points": [str(p) for p in points]}
+
+
 def _describe(model: Model) -> dict[str, Any]:
     from napari_fcn.networks import count_parameters
 
@@ -482,6 +617,14 @@ def _describe(model: Model) -> dict[str, Any]:
         "in_channels": config.network.in_channels,
         "out_channels": config.network.out_channels,
         "classes": [c.model_dump() for c in config.classes],
+        **{
+            name: part.model_dump()
+            for name, part in (
+                ("density", config.density),
+                ("regression", config.regression),
+            )
+            if part is not None
+        },
         "training": config.training,
     }
 

@@ -72,6 +72,8 @@ class TrainingConfig(Frozen):
     object_sizes : tuple of float or None
         For counting: diameter of the objects of each class in pixels; from the spacing
         of the dots where it is not given.
+    output_names : tuple of str
+        For regression: what the channels of the target show; numbered by default.
     """
 
     loss: str = "ce+jaccard"
@@ -85,6 +87,7 @@ class TrainingConfig(Frozen):
     device: DeviceName = "auto"
     seed: int = Field(default=0, ge=0, lt=2**63)
     object_sizes: tuple[float | None, ...] = ()
+    output_names: tuple[str, ...] = ()
     augmentation: AugmentationConfig = AugmentationConfig()
 
     def loss_for(self, default: str) -> str:

@@ -92,13 +92,15 @@ def open_image(path: str | Path, axes: str | None = None) -> OpenedImage:
     return OpenedImage(data, found, _stem(path), path)
 
 
-def expand_paths(arguments: Sequence[str]) -> list[Path]:
+def expand_paths(arguments: Sequence[str], *, tables: bool = False) -> list[Path]:
     """Replace folders and globs by their image files in natural order.
 
     Parameters
     ----------
     arguments : sequence of str
         Files, folders or globs; an OME-Zarr folder is one image.
+    tables : bool
+        Whether to take CSV files, too.
 
     Returns
     -------
@@ -110,20 +112,24 @@ def expand_paths(arguments: Sequence[str]) -> list[Path]:
     UserError
         When an argument stands for no image.
     """
-    return [path for argument in arguments for path in _expand(argument)]
+    return [path for argument in arguments for path in _expand(argument, tables)]
 
 
-def _expand(argument: str) -> list[Path]:
+def _expand(argument: str, tables: bool) -> list[Path]:
     path = Path(argument)
+
+    def fits(found: Path) -> bool:
+        return _is_image(found) or (tables and found.suffix.lower() == ".csv")
+
     if path.is_dir() and not _is_image(path):
-        found = sorted(filter(_is_image, path.iterdir()), key=_natural)
+        found = sorted(filter(fits, path.iterdir()), key=_natural)
         if not found:
             raise UserError(f"The folder {path} contains no image files.")
         return found
     if path.exists() or not glob.has_magic(argument):
         _check_exists(path)
         return [path]
-    found = sorted(filter(_is_image, map(Path, glob.glob(argument))), key=_natural)
+    found = sorted(filter(fits, map(Path, glob.glob(argument))), key=_natural)
     if not found:
         raise UserError(f"No image file matches {argument}: check the pattern.")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,12 @@ from napari_fcn.engine.device import (
     memory_format,
 )
 from napari_fcn.engine.inputs import network_input
+from napari_fcn.engine.outputs import (
+    choose_output,
+    output_channels,
+    output_dtype,
+    values_of,
+)
 from napari_fcn.engine.tiling import Region, Tile, pad_to_stride, plan_tiles
 from napari_fcn.errors import UserError
 
@@ -28,10 +34,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from napari_fcn.config import ClassInfo, DeviceName, NetworkConfig
+    from napari_fcn.config import DeviceName, NetworkConfig
     from napari_fcn.engine.model import Model
-
-Output = Literal["labels", "probabilities"]
+    from napari_fcn.engine.outputs import Output
 
 DEFAULT_TILE = {2: 512, 3: 64}
 _SMALLEST_TILE = 16
@@ -77,20 +82,6 @@ def run_network(
     with torch.inference_mode(), compute.autocast():
         logits: torch.Tensor = network(batch)
     return logits[0].float().cpu()
-
-
-def labels_from_logits(
-    logits: torch.Tensor, classes: tuple[ClassInfo, ...]
-) -> NDArray[np.integer[Any]]:
-    """Return the painted number of the likeliest class, 0 for background."""
-    return output_values(classes)[logits.argmax(0).numpy()]
-
-
-def output_values(classes: tuple[ClassInfo, ...]) -> NDArray[np.integer[Any]]:
-    """Return the number in predicted labels for each output channel."""
-    values = np.array([c.output for c in classes], dtype=np.int64)
-    dtype = np.uint8 if values.max(initial=0) < 256 else np.uint16
-    return values.astype(dtype if values.max(initial=0) < 65536 else np.uint32)
 
 
 def predict_tiles(
@@ -188,7 +179,7 @@ def predict_source(
     source: ImageSource,
     out: Any,
     *,
-    output: Output = "labels",
+    output: Output | None = None,
     device: DeviceName = "auto",
     tile: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -201,14 +192,14 @@ def predict_source(
     Parameters
     ----------
     model : Model
-        A segmentation model.
+        The model.
     source : ImageSource
         The image; only the tile at hand is in memory.
     out : array
-        Anything that takes numpy assignment: (label shape) for labels, with a first
-        axis of classes for probabilities (float32).
-    output : str
-        What to write.
+        Anything that takes numpy assignment: (label shape), with a first axis before
+        where `napari_fcn.engine.outputs.output_channels` says so.
+    output : str, optional
+        What to write; labels, density or images by default, as the task has it.
     device : str
         Where to compute.
     tile : int, optional
@@ -223,11 +214,13 @@ def predict_source(
     Raises
     ------
     UserError
-        If the channels do not fit, or memory is not enough even for small tiles.
+        If the channels do not fit, the model cannot give that output, or memory is not
+        enough even for small tiles.
     Cancelled
         If the user cancelled.
     """
     check_channels(model, source)
+    kind = choose_output(model.config, output)
     compute = choose_compute(device).exact()
     normalisation = measure(source, model.config.normalisation)
     samples = list(source.samples())
@@ -252,7 +245,8 @@ def predict_source(
             on_message=report,
         )
         for core, logits, share in tiles:
-            write_tile(out, model, source, sample, core, logits, output)
+            values = values_of(logits, model.config, kind, normalisation)
+            write_tile(out, source, sample, core, values)
             finished += share
             report()
             if cancelled is not None and cancelled():
@@ -263,20 +257,17 @@ def predict_source(
 
 def write_tile(
     out: Any,
-    model: Model,
     source: ImageSource,
     sample: tuple[int, ...],
     core: tuple[slice, ...],
-    logits: torch.Tensor,
-    output: Output,
+    values: NDArray[Any],
 ) -> None:
-    """Write the logits of one tile as labels or probabilities."""
-    if output == "labels":
-        values = labels_from_logits(logits, model.config.classes)
+    """Write the values of one tile, those of several channels one by one."""
+    if values.ndim == len(core):
         source.write_labels(out, sample, core, values)
         return
-    for channel, values in enumerate(torch.softmax(logits, 0).numpy()):
-        source.write_labels(_Channel(out, channel), sample, core, values)
+    for channel, plane in enumerate(values):
+        source.write_labels(_Channel(out, channel), sample, core, plane)
 
 
 class _Channel:
@@ -299,7 +290,7 @@ def predict_array(
     image: Any,
     *,
     axes: str | None = None,
-    output: Output = "labels",
+    output: Output | None = None,
     tile: int | None = None,
     device: DeviceName = "auto",
 ) -> Any:
@@ -308,13 +299,14 @@ def predict_array(
     Parameters
     ----------
     model : Model
-        A segmentation model.
+        The model.
     image : array
         numpy, dask or zarr array.
     axes : str, optional
         One letter per axis, such as ``"TCYX"``; guessed from the shape by default.
-    output : {"labels", "probabilities"}
-        What to return.
+    output : {"labels", "probabilities", "density", "image"}, optional
+        What to return; labels, density (objects per pixel) or images by default, as
+        the task has it.
     tile : int, optional
         Edge of a tile in pixels.
     device : str
@@ -325,16 +317,17 @@ def predict_array(
     array
         numpy for numpy; a lazy dask array for dask and zarr, one task per sample.
         Axes as in the image without its channels, preceded by the classes for
-        probabilities.
+        probabilities, and by the channels of density or images that have several.
     """
     names = axes or guess_axes(tuple(image.shape), model.config.network)
     source = ImageSource(image, Axes.of(names), model.config.network.ndim)
     check_channels(model, source)
+    kind = choose_output(model.config, output)
     if isinstance(image, np.ndarray):
-        out = _empty(model, source, output)
-        predict_source(model, source, out, output=output, tile=tile, device=device)
+        out = np.zeros(*_like(model, kind, source.label_shape))
+        predict_source(model, source, out, output=kind, tile=tile, device=device)
         return out
-    return _predict_lazily(model, source, output, tile, device)
+    return _predict_lazily(model, source, kind, tile, device)
 
 
 def guess_axes(shape: tuple[int, ...], network: NetworkConfig) -> str:
@@ -362,10 +355,13 @@ def guess_axes(shape: tuple[int, ...], network: NetworkConfig) -> str:
     return order
 
 
-def _empty(model: Model, source: ImageSource, output: Output) -> NDArray[Any]:
-    if output == "labels":
-        return np.zeros(source.label_shape, output_values(model.config.classes).dtype)
-    return np.zeros((len(model.config.classes), *source.label_shape), np.float32)
+def _like(
+    model: Model, output: Output, shape: tuple[int, ...]
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and type of an output, given those of labels."""
+    channels = output_channels(model.config, output)
+    lead = (channels,) if channels else ()
+    return (*lead, *shape), output_dtype(model.config, output)
 
 
 def _predict_lazily(
@@ -378,7 +374,7 @@ def _predict_lazily(
     import dask
     import dask.array as da
 
-    dtype, shape = _empty_like(model, source, output)
+    shape, dtype = _like(model, output, source.spatial_shape)
     normalisation = dask.delayed(measure)(source, model.config.normalisation)
     predict = dask.delayed(_predict_sample)
     samples = [
@@ -389,20 +385,12 @@ def _predict_lazily(
         )
         for sample in source.samples()
     ]
-    lead = 1 if output == "probabilities" else 0
+    lead = len(shape) - source.ndim
     stacked = da.stack(samples, axis=lead)
     stacked = stacked.reshape(shape[:lead] + source.sample_shape + shape[lead:])
     axes, ndim = source.label_axes, source.ndim
     order = np.argsort(axes.samples(ndim) + axes.spatial(ndim)) + lead
     return stacked.transpose((*range(lead), *order))
-
-
-def _empty_like(
-    model: Model, source: ImageSource, output: Output
-) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    if output == "labels":
-        return output_values(model.config.classes).dtype, source.spatial_shape
-    return np.dtype(np.float32), (len(model.config.classes), *source.spatial_shape)
 
 
 def _predict_sample(
@@ -414,8 +402,7 @@ def _predict_sample(
     tile: int | None,
     device: DeviceName,
 ) -> NDArray[Any]:
-    dtype, shape = _empty_like(model, source, output)
-    result = np.zeros(shape, dtype)
+    result = np.zeros(*_like(model, output, source.spatial_shape))
     compute = choose_compute(device).exact()
     tiles = predict_tiles(
         model,
@@ -426,8 +413,7 @@ def _predict_sample(
         tile=tile,
     )
     for core, logits, _ in tiles:
-        if output == "labels":
-            result[core] = labels_from_logits(logits, model.config.classes)
-        else:
-            result[(slice(None), *core)] = torch.softmax(logits, 0).numpy()
+        values = values_of(logits, model.config, output, normalisation)
+        lead = [slice(None)] * (result.ndim - len(core))
+        result[(*lead, *core)] = values
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_fcn.config import NetworkConfig, TrainingConfig
 from napari_fcn.engine.events import Event, Finished, Message, Started, Stepped
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_fcn.config import ClassInfo
-    from napari_fcn.data.annotations import LabelledImage
     from napari_fcn.engine.checkpoint import Checkpoint
     from napari_fcn.engine.model import Model
 
@@ -63,7 +62,7 @@ class Budget:
 
 
 def train(
-    images: Sequence[LabelledImage],
+    images: Sequence[Any],
     classes: Sequence[ClassInfo],
     *,
     config: TrainingConfig | None = None,
@@ -74,14 +73,14 @@ def train(
     callback: Callable[[Event, Trainer | None], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> Model:
-    """Train a network on what was painted.
+    """Train a network on what was annotated.
 
     Parameters
     ----------
-    images : sequence of LabelledImage
-        What was painted.
+    images : sequence
+        What was annotated; its kind decides the task (see `napari_fcn.engine.tasks`).
     classes : sequence of ClassInfo
-        One per output channel.
+        What is told apart.
     config : TrainingConfig, optional
         How to train.
     network : NetworkConfig, optional

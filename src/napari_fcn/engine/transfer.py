@@ -55,6 +55,12 @@ def _transfer_classes(
 ) -> list[str]:
     rows = {c.value: i for i, c in enumerate(old_config.classes)}
     unknown = []
+    if not config.classes:  # outputs without numbers, in the same order
+        for name in head:
+            if name in old and old[name].shape == new[name].shape:
+                new[name].copy_(old[name])
+            else:
+                unknown.append(name)
     for row, info in enumerate(config.classes):
         source = rows.get(info.value)
         fits = source is not None and all(
@@ -75,5 +81,5 @@ def _describe(total: int, fresh: list[str], unknown: list[str]) -> str:
     if fresh:
         parts.append(f"{fresh[0]!r} and {len(fresh) - 1} other(s) start anew")
     if unknown:
-        parts.append(f"these classes start anew: {', '.join(unknown)}")
+        parts.append(f"these outputs start anew: {', '.join(unknown)}")
     return "From the starting model " + "; ".join(parts) + "."

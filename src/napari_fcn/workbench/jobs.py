@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.files import remove
 from napari_fcn.engine.metrics import Confusion
-from napari_fcn.engine.predict import (
-    Progress,
-    check_channels,
+from napari_fcn.engine.outputs import (
+    Output,
+    choose_output,
+    output_channels,
+    output_dtype,
     output_values,
-    predict_source,
 )
+from napari_fcn.engine.predict import Progress, check_channels, predict_source
 from napari_fcn.errors import UserError
 from napari_fcn.export.masks import write_array
 from napari_fcn.workbench.outputs import remove_leftovers, written_to
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from napari_fcn.data.source import ImageSource
     from napari_fcn.engine.model import Model
 
-Result = Literal["labels", "probabilities"]
-
 
 @dataclass(frozen=True)
 class Target:
@@ -49,7 +49,7 @@ class Target:
     """
 
     path: Path
-    result: Result = "labels"
+    result: Output = "labels"
 
     @property
     def partial(self) -> Path:
@@ -78,7 +78,7 @@ def predict_to_file(
     Parameters
     ----------
     model : Model
-        A segmentation model.
+        The model.
     source : ImageSource
         The image.
     target : Target
@@ -97,7 +97,7 @@ def predict_to_file(
     Cancelled
         If the user cancelled.
     """
-    require_segmentation(model)
+    choose_output(model.config, target.result)
     check_channels(model, source)
     work = _work(model, source, target, origin, resume=resume)
     try:
@@ -142,8 +142,7 @@ def _work(
     resume: bool,
 ) -> Partial:
     """Make the folder of tiles, or open what an earlier run has left."""
-    labels = target.result == "labels"
-    dtype = output_values(model.config.classes).dtype if labels else np.float32
+    dtype = output_dtype(model.config, target.result)
     axes, shape = _result_axes(model, source, target)
     name = fingerprint(model, source, target.result, origin)
     remove_leftovers(written_to(target.path, len(axes)))
@@ -178,7 +177,8 @@ def _result_axes(
     model: Model, source: ImageSource, target: Target
 ) -> tuple[Axes, tuple[int, ...]]:
     axes, shape = source.label_axes, source.label_shape
-    if target.result == "labels":
+    channels = output_channels(model.config, target.result)
+    if channels is None:
         return axes, shape
     return (
         Axes(
@@ -187,7 +187,7 @@ def _result_axes(
             ("pixel", *axes.units),
             (0.0, *axes.translate),
         ),
-        (len(model.config.classes), *shape),
+        (channels, *shape),
     )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from napari_fcn.data.normalisation import Normalisation, measure
 from napari_fcn.engine.device import free_cache, is_out_of_memory
-from napari_fcn.engine.predict import labels_from_logits, predict_tile
+from napari_fcn.engine.outputs import labels_from_logits
+from napari_fcn.engine.predict import predict_tile
 from napari_fcn.engine.tiling import Tile, plan_tiles
 from napari_fcn.workbench.protocol import Look, Shown
 

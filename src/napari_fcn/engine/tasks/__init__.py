@@ -9,25 +9,55 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_fcn.config import TrainingConfig
 from napari_fcn.data.annotations import LabelledImage
 from napari_fcn.data.dots import DottedImage
+from napari_fcn.data.pairs import PairedImage
+from napari_fcn.engine.density_losses import DensityLoss
+from napari_fcn.engine.image_losses import SumOfImageLosses
+from napari_fcn.engine.losses import build_loss
+from napari_fcn.engine.tasks import density, regression
 from napari_fcn.engine.tasks.base import Score, Task
 from napari_fcn.engine.tasks.density import Density
+from napari_fcn.engine.tasks.regression import Regression
 from napari_fcn.engine.tasks.segmentation import Segmentation
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from napari_fcn.config import ClassInfo, NetworkConfig, TrainingConfig
+    from napari_fcn.config import ClassInfo, NetworkConfig
 
-__all__ = ["TASKS", "Density", "Score", "Segmentation", "Task", "start_task"]
+__all__ = [
+    "TASKS",
+    "Density",
+    "Regression",
+    "Score",
+    "Segmentation",
+    "Task",
+    "check_loss",
+    "start_task",
+]
 
 TASKS: dict[type, type[Task]] = {
     LabelledImage: Segmentation,
     DottedImage: Density,
+    PairedImage: Regression,
 }
 """The task for each kind of annotated image."""
+
+
+_CHECKS: dict[str, tuple[Callable[[str], object], str]] = {
+    "segmentation": (build_loss, TrainingConfig().loss),
+    "density": (DensityLoss.of, density.DEFAULT_LOSS),
+    "regression": (SumOfImageLosses.of, regression.DEFAULT_LOSS),
+}
+
+
+def check_loss(task: str, config: TrainingConfig) -> None:
+    """Raise `UserError` if there is no such loss for a task."""
+    build, default = _CHECKS[task]
+    build(config.loss_for(default))
 
 
 def start_task(

@@ -1,0 +1,195 @@
+"""Counting: it learns, weak labels move the count, and what is known of its error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_fcn.config import (
+    AugmentationConfig,
+    ClassInfo,
+    NetworkConfig,
+    TrainingConfig,
+)
+from napari_fcn.data.axes import Axes
+from napari_fcn.data.dots import CountedBox, Dots, DottedImage
+from napari_fcn.data.source import ImageSource
+from napari_fcn.engine.augmentation import Augmenter
+from napari_fcn.engine.count_error import CountPairs
+from napari_fcn.engine.density_losses import DensityLoss, count_error, pixel_error
+from napari_fcn.engine.model import load_model
+from napari_fcn.engine.peaks import find_peaks
+from napari_fcn.engine.train import Budget, train
+from napari_fcn.engine.trainer import Trainer
+from napari_fcn.errors import UserError
+from napari_fcn.workbench.counting import count_image
+
+CELL = (ClassInfo(value=2, name="cell"),)
+SMALL = NetworkConfig(width=8, depth=2)
+QUICK = TrainingConfig(
+    crop=32, batch=4, augmentation=AugmentationConfig(elastic=0, noise=0, blur=0)
+)
+
+
+def cells(n=30, size=96, seed=0):
+    """An image with a bright spot at each dot."""
+    random = np.random.default_rng(seed)
+    places = random.uniform(3, size - 4, (n, 2))
+    y, x = np.mgrid[:size, :size]
+    image = random.normal(0, 0.05, (size, size))
+    for a, b in places:
+        image += np.exp(-((y - a) ** 2 + (x - b) ** 2) / 8)
+    source = ImageSource(image.astype(np.float32), Axes.of("YX"), 2, f"cells {seed}")
+    return source, places
+
+
+@pytest.fixture(scope="module")
+def model():
+    item = DottedImage(cells()[0], Dots.of(cells()[1]))
+    return train([item], CELL, config=QUICK, network=SMALL, budget=Budget(steps=120))
+
+
+def test_it_counts_an_image_it_has_not_seen(model, tmp_path):
+    model.save(tmp_path / "m.safetensors")
+    again = load_model(tmp_path / "m.safetensors")
+    assert again.config == model.config
+    source, places = cells(50, seed=1)
+    counted = count_image(again, source, peaks=True)
+    (count,) = counted.counts
+    assert count.count == pytest.approx(50, rel=0.2)
+    assert count.deviation > 0
+    density = again.predict(source.data)
+    assert density.shape == source.spatial_shape
+    assert (density >= 0).all()
+    assert float(density.sum()) == pytest.approx(count.count, rel=1e-4)
+    distance = np.linalg.norm(places[:, None] - counted.objects.places[None], axis=-1)
+    assert (distance.min(1) < 3).mean() > 0.7
+
+
+def test_counts_of_regions_add_up(model):
+    source, _ = cells(40, seed=2)
+    regions = np.ones(source.label_shape, np.uint8)
+    regions[:, 40:] = 2
+    parts = count_image(model, source, regions=regions).counts
+    (whole,) = count_image(model, source, tile=32).counts
+    assert [c.region for c in parts] == [1, 2]
+    assert sum(c.count for c in parts) == pytest.approx(whole.count, rel=1e-3)
+
+
+def test_a_model_for_something_else_does_not_count(model):
+    with pytest.raises(UserError, match="gives density"):
+        model.predict(cells()[0].data, output="labels")
+
+
+def test_weak_labels_move_the_count():
+    """Boxes with twice the objects, on another image, raise what is counted there."""
+    dotted = DottedImage(cells()[0], Dots.of(cells()[1]))
+    source, places = cells(24, seed=3)
+    regions = np.zeros(source.label_shape, np.uint8)
+    found = []
+    for factor in (1, 2):
+        box = CountedBox((), source.whole(), {2: factor * len(places)})
+        weak = DottedImage(source, Dots.of(np.zeros((0, 2))), regions, (box,))
+        trained = train(
+            [dotted, weak], CELL, config=QUICK, network=SMALL, budget=Budget(steps=80)
+        )
+        found.append(count_image(trained, source).counts[0].count)
+    assert found[1] > 1.25 * found[0]
+
+
+def test_nothing_to_learn_from_is_one_sentence():
+    source, places = cells()
+    nothing = np.zeros(source.label_shape, np.uint8)
+    with pytest.raises(UserError, match="no dot in an annotated region"):
+        Trainer([DottedImage(source, Dots.of(places), nothing)], CELL, QUICK, SMALL)
+    two = (*CELL, ClassInfo(value=3, name="spot"))
+    with pytest.raises(UserError, match="'spot'"):
+        Trainer([DottedImage(source, Dots.of(places))], two, QUICK, SMALL)
+    config = QUICK.model_copy(update={"loss": "dice"})
+    with pytest.raises(UserError, match="l2\\+counts"):
+        Trainer([DottedImage(source, Dots.of(places))], CELL, config, SMALL)
+
+
+def test_a_box_too_large_says_so():
+    image = ImageSource(np.zeros((2000, 2000), np.float32), Axes.of("YX"), 2, "image")
+    regions = np.zeros(image.label_shape, np.uint8)
+    regions[:96, :96] = 1
+    box = CountedBox((), image.whole(), {2: 5})
+    item = DottedImage(image, Dots.of([[40, 40], [50, 60]]), regions, (box,))
+    with pytest.raises(UserError, match="too large"):
+        Trainer([item], CELL, QUICK, SMALL).step()
+
+
+def test_volumes_are_counted_too():
+    random = np.random.default_rng(0)
+    places = random.uniform((1, 4, 4), (10, 43, 43), (20, 3))
+    z, y, x = np.mgrid[:12, :48, :48]
+    image = np.zeros(z.shape, np.float32)
+    for a, b, c in places:
+        image += np.exp(-((z - a) ** 2 * 4 + (y - b) ** 2 + (x - c) ** 2) / 8)
+    source = ImageSource(image, Axes.of("ZYX", (2, 1, 1)), 3, "volume")
+    network = SMALL.model_copy(update={"ndim": 3, "depth": 1})
+    config = QUICK.model_copy(update={"crop": 24, "batch": 2})
+    item = DottedImage(source, Dots.of(places))
+    model = train([item], CELL, config=config, network=network, budget=Budget(steps=60))
+    widths = model.config.density.widths[0]
+    assert widths[1] == widths[2] == pytest.approx(2 * widths[0])
+    assert count_image(model, source).counts[0].count == pytest.approx(20, rel=0.4)
+
+
+def test_moving_a_density_keeps_its_integral():
+    y, x = torch.meshgrid(torch.arange(96.0), torch.arange(96.0), indexing="ij")
+    spot = torch.exp(-((y - 48) ** 2 + (x - 44) ** 2) / 12)
+    density = (spot / spot.sum()).repeat(32, 1, 1, 1)
+    generator = torch.Generator().manual_seed(0)
+    augment = Augmenter(AugmentationConfig(), 2, generator, "cpu")
+    moved = augment.geometry(density).warp_density(density)
+    sums = moved.sum((1, 2, 3))
+    torch.testing.assert_close(sums, torch.ones(32), atol=0.02, rtol=0)
+    assert (moved - density).abs().max() > 0.01
+
+
+def test_losses_do_not_see_what_is_not_annotated():
+    generator = torch.Generator().manual_seed(0)
+    target = torch.rand((2, 1, 64, 64), generator=generator)
+    seen = (torch.rand((2, 1, 64, 64), generator=generator) < 0.5).float()
+    peaks = torch.tensor([0.1])
+    density = torch.rand(target.shape, generator=generator)
+    other = torch.where(seen > 0, density, 99.0)
+    loss = DensityLoss.of("l1+l2+counts")
+    masked = target * seen
+    assert loss(density, masked, seen, peaks) > 0
+    torch.testing.assert_close(
+        loss(density, masked, seen, peaks), loss(other, masked, seen, peaks)
+    )
+    assert pixel_error(target, target, seen, 2) == 0
+    assert count_error(target, masked, seen, peaks) == 0
+
+
+@pytest.mark.parametrize(("scatter", "bias"), [(0.5, 0.0), (0.2, 0.1)])
+def test_the_error_of_counts_is_found_again(scatter, bias):
+    random = np.random.default_rng(0)
+    pairs = CountPairs(1)
+    for group in range(60):
+        factor = 1 + bias * random.normal()
+        for _ in range(8):
+            truth = random.integers(5, 15)
+            found = factor * truth + random.normal() * np.sqrt(scatter * truth)
+            pairs.add([truth], [found], group)
+    error = pairs.error(held=True)
+    assert error.regions == 480
+    truth = 80.0
+    expected = np.sqrt(scatter * truth + (bias * truth) ** 2)
+    assert error.deviation(truth) == pytest.approx(expected, rel=0.35)
+
+
+def test_peaks_are_where_the_objects_are():
+    places = np.array([[10, 10], [10, 22], [40, 31]])
+    y, x = np.mgrid[:64, :64]
+    density = sum(
+        np.exp(-((y - a) ** 2 + (x - b) ** 2) / 18) / (18 * np.pi) for a, b in places
+    )
+    found = find_peaks(density.astype(np.float32), (3, 3))
+    assert sorted(map(tuple, found)) == sorted(map(tuple, places))
+    assert len(find_peaks(np.zeros((20, 20), np.float32), (3, 3))) == 0
