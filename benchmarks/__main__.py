@@ -13,6 +13,8 @@ BENCHMARKS = {
     "patches": "one pass of the patch classifier against its sliding window",
     "networks": "all networks on membranes at equal time",
     "strokes": "accuracy from few strokes against a random forest",
+    "counting": "error of counts over images and over dots clicked",
+    "regression": "predicted stains, and noise removed, against classical denoisers",
     "engine": "time from Train to the first overlay",
     "painting": "strokes on a huge stack against napari's numpy layer",
     "gui": "gaps in the window's event loop",

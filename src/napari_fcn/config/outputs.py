@@ -42,18 +42,32 @@ class DensityConfig(Frozen):
     widths : tuple of tuple of float
         Standard deviation in pixels of the Gaussian that stands for an object, per
         class and axis in the order (Z,) Y, X.
+    gains : tuple of float
+        What densities are multiplied by, per class, so that counts of what was learned
+        are right on average; 1 by default.
     error : CountError
         How far counts are from the truth.
     """
 
     widths: tuple[tuple[float, ...], ...] = ()
+    gains: tuple[float, ...] = ()
     error: CountError = CountError()
 
     @model_validator(mode="after")
     def _widths_are_positive(self) -> DensityConfig:
         if any(not 0 < w < 1e4 for widths in self.widths for w in widths):
             raise ValueError("the widths of objects must be above 0")
+        if self.gains and len(self.gains) != len(self.widths):
+            raise ValueError("there must be a gain for each class")
+        if any(not 0 < g < 1e3 for g in self.gains):
+            raise ValueError("gains must be above 0")
         return self
+
+    @property
+    def units(self) -> tuple[float, ...]:
+        """Objects per pixel that an output of 1 stands for, per class."""
+        gains = self.gains or (1.0,) * len(self.widths)
+        return tuple(p * g for p, g in zip(self.peaks, gains, strict=True))
 
     @property
     def peaks(self) -> tuple[float, ...]:

@@ -55,13 +55,30 @@ class CountPairs:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(objects > 0, np.maximum(0, 1 - wrong / objects), np.nan)
 
-    def error(self, *, held: bool) -> CountError:
+    def gains(self, largest: float) -> NDArray[np.float64]:
+        """Return what counts must be multiplied by to be right on average, (K,).
+
+        Parameters
+        ----------
+        largest : float
+            Between this and one over it.
+        """
+        truth, found = self._arrays()
+        gains = truth.sum(0) / np.maximum(found.sum(0), 1e-9)
+        gains = np.where(truth.sum(0) > 0, gains, 1.0)
+        return np.clip(gains, 1 / largest, largest)
+
+    def error(
+        self, *, held: bool, gains: NDArray[np.float64] | float = 1.0
+    ) -> CountError:
         """Fit the variance of counts.
 
         Parameters
         ----------
         held : bool
             Whether the regions were held out.
+        gains : (K,) float64 or float
+            What counts are multiplied by before.
 
         Returns
         -------
@@ -70,6 +87,7 @@ class CountPairs:
             more than that (method of moments).
         """
         truth, found = self._arrays()
+        found = found * gains
         if not len(truth):
             return CountError(scatter=_USUAL)
         squares = ((found - truth) ** 2).sum()

@@ -88,8 +88,8 @@ def density_from_output(
 ) -> NDArray[np.float32]:
     """Return objects per pixel, (K, *spatial) float32."""
     assert config.density is not None
-    peaks = torch.tensor(config.density.peaks)
-    values = densities(output) * peaks.view(-1, *[1] * (output.ndim - 1))
+    units = torch.tensor(config.density.units)
+    values = densities(output) * units.view(-1, *[1] * (output.ndim - 1))
     result: NDArray[np.float32] = values.numpy()
     return result
 

@@ -32,7 +32,8 @@ REGION = ClassInfo(value=1, name="annotated region")
 """What stands in the regions array where every object has a dot."""
 DEFAULT_LOSS = "l2+counts"
 _MOST_PIECES = 16
-_ERROR_CROPS = 64
+_ERROR_CROPS = 32
+_LARGEST_GAIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -190,17 +191,36 @@ class Density(Task):
     def finish(
         self, config: ModelConfig, predict: Predict, crop: Sequence[int]
     ) -> ModelConfig:
-        """Measure how far counts are from the truth."""
+        """Set the gains by what was learned, and measure the error of counts."""
+        learned = self._compare(predict, crop, held=False)
+        gains = learned.gains(_LARGEST_GAIN)
         held = not self.annotations.unscored_classes()
-        pairs = CountPairs(len(config.classes))
+        tested = self._compare(predict, crop, held=True) if held else learned
+        density = self._density.model_copy(
+            update={
+                "gains": tuple(gains.tolist()),
+                "error": tested.error(held=held, gains=gains),
+            }
+        )
+        return config.model_copy(update={"density": density})
+
+    def _compare(
+        self, predict: Predict, crop: Sequence[int], *, held: bool
+    ) -> CountPairs:
+        """Count pieces of what is annotated, seen with what lies around them."""
+        pairs = CountPairs(len(self.config.classes))
         for key, piece in self._scored_pieces(crop, held=held):
             centre = [(s.start + s.stop) // 2 for s in piece]
-            image, target = self._sampler.read(key, centre, crop, held=held)
-            _, box = self._sampler.read_image(key, centre, crop)
+            shape = self._targets.spatial_shape(key[0])
+            # as far as the image goes: the border of a crop is none of an image
+            wide = [
+                2 * c if 2 * c <= n else c for c, n in zip(crop, shape, strict=True)
+            ]
+            image, target = self._sampler.read(key, centre, wide, held=held)
+            _, box = self._sampler.read_image(key, centre, wide)
             target[-1] *= _inside(piece, box, target.shape[1:])
             pairs.add(*self._sums(predict, image, target), key)
-        density = self._density.model_copy(update={"error": pairs.error(held=held)})
-        return config.model_copy(update={"density": density})
+        return pairs
 
     def _scored_pieces(
         self, crop: Sequence[int], *, held: bool
