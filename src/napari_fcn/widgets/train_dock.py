@@ -266,6 +266,7 @@ class TrainDock(QWidget):
         self.save_button.clicked.connect(self.save_model)
         self.workbench.status_changed.connect(self._show_status)
         self.workbench.said.connect(self.say)
+        self.workbench.settings_changed.connect(self.settings.load)
         self.workbench.stepped.connect(self.curve.add_loss)
         self.workbench.scored.connect(self.curve.add_score)
         self.workbench.finished.connect(self._on_finished)
@@ -382,7 +383,7 @@ class TrainDock(QWidget):
             project = self.workbench.project
         if project is not None:
             network, training = self.settings.value()
-            project.update(network=network, training=training)
+            self.workbench.set_settings(network, training)
 
     def _show_status(self, status: Status) -> None:
         self.train_button.setText(button_text(status))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from napari_fcn.engine.events import Event as TrainingEvent
+from napari_fcn.workbench.questions import Answer, Question
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,6 +197,7 @@ Command = (
     | Apply
     | Export
     | CancelJob
+    | Question
     | Shutdown
 )
 
@@ -307,5 +309,6 @@ Event = (
     | Shown
     | JobProgress
     | JobFinished
+    | Answer
     | EngineDied
 )

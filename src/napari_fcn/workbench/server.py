@@ -27,7 +27,9 @@ from napari_fcn.engine.trainer import Trainer
 from napari_fcn.errors import UserError
 from napari_fcn.workbench import protocol
 from napari_fcn.workbench.background import run_apply, run_export
+from napari_fcn.workbench.insight import Insight
 from napari_fcn.workbench.live import LiveNetwork, LiveView
+from napari_fcn.workbench.questions import Describe, SeeField, TryFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +57,7 @@ class Server:
     def __init__(self, connection: Connection) -> None:
         self._pipe = connection
         self._live = LiveView(self._send)
+        self._insight = Insight(self._send, self._network)
         self._run: _Run | None = None
         self._model: Model | None = None
         self._job: CancelToken | None = None
@@ -74,6 +77,9 @@ class Server:
             protocol.Apply: self._on_job,
             protocol.Export: self._on_job,
             protocol.CancelJob: self._on_cancel_job,
+            Describe: self._insight.describe,
+            SeeField: self._insight.see_field,
+            TryFrame: self._insight.try_frame,
             protocol.Shutdown: self._on_shutdown,
         }
 

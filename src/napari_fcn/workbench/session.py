@@ -11,16 +11,18 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from psygnal import Signal
 
+from napari_fcn.config import NetworkConfig, TrainingConfig
 from napari_fcn.data.files import atomic_path
 from napari_fcn.engine.events import Finished, Message, Scored, Started, Stepped
 from napari_fcn.errors import UserError
 from napari_fcn.project import Project, ProjectImage
 from napari_fcn.workbench import protocol
 from napari_fcn.workbench.process import EngineProcess
+from napari_fcn.workbench.questions import Answer, Question
 from napari_fcn.workbench.status import Status
 from napari_fcn.workbench.stores import OpenProject
 
@@ -60,6 +62,8 @@ class Workbench:
     finished = Signal(Finished)
     job_finished = Signal(protocol.JobFinished)
     project_changed = Signal(Project)
+    settings_changed = Signal(NetworkConfig, TrainingConfig)
+    answered = Signal(object)
 
     def __init__(
         self,
@@ -87,6 +91,7 @@ class Workbench:
             protocol.JobFinished: self._on_job_finished,
             Finished: self._on_finished,
             protocol.EngineDied: self._on_death,
+            **dict.fromkeys(get_args(Answer), self.answered.emit),
         }
 
     def start_engine(self) -> None:
@@ -205,6 +210,16 @@ class Workbench:
     def set_classes(self, classes: tuple[ClassInfo, ...]) -> None:
         """Change the list of classes."""
         self._opened().project.update(classes=classes)
+
+    def set_settings(self, network: NetworkConfig, training: TrainingConfig) -> None:
+        """Change what is trained from the next start on, and how."""
+        self._opened().project.update(network=network, training=training)
+        self.settings_changed.emit(network, training)
+
+    def ask(self, question: Question) -> None:
+        """Ask the engine about a network; it answers by the signal `answered`."""
+        self.start_engine()
+        self._send(question)
 
     def flush(self) -> None:
         """Write what was painted and tell the engine; never raises.
