@@ -2,7 +2,7 @@
 # demo    the main job on a real image: in napari, or headless without a screen
 # test    lint, types, layers, manifest and all tests
 # bench   a short form of the benchmarks
-# docs    the pictures of the guide, taken from the real window
+# docs    the pictures of the guide, taken from the real window, and the figures
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -41,3 +41,4 @@ bench: env
 
 docs: env
 	$(SCREEN) $(BIN)/python scripts/screenshots.py docs/images
+	$(SCREEN) $(BIN)/python scripts/theory_figures.py docs/images

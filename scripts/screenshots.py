@@ -18,7 +18,10 @@ import napari
 from qtpy.QtTest import QTest
 
 from napari_fcn.widgets.apply_dock import ApplyDock
+from napari_fcn.widgets.field_view import BOX, HEAT
+from napari_fcn.widgets.frame_view import EFFECT
 from napari_fcn.widgets.host import Host
+from napari_fcn.widgets.network_dock import NetworkDock
 from napari_fcn.widgets.sample_data import tissue_with_strokes
 from napari_fcn.widgets.train_dock import TrainDock
 from napari_fcn.workbench.session import Workbench
@@ -65,8 +68,30 @@ def take(folder: Path, home: Path) -> None:
     QTest.qWait(500)
     viewer.screenshot(str(folder / "applied.png"), canvas_only=False, flash=False)
     apply.grab().save(str(folder / "apply-dock.png"))
+    take_network(folder, host)
     host.close()
     viewer.close()
+
+
+def take_network(folder: Path, host: Host) -> None:
+    """The Network dock, with what the network sees in the middle of the image."""
+    viewer = host.viewer
+    dock = NetworkDock(viewer, host)
+    viewer.window.add_dock_widget(dock, name="Network")
+    if host.scene.masks is not None:
+        host.scene.masks.visible = False
+    dock.box_check.setChecked(True)
+    dock.heat_check.setChecked(True)
+    wait(lambda: HEAT in viewer.layers and BOX in viewer.layers)
+    dock.shift.setValue(3)
+    dock.try_frame()
+    wait(lambda: EFFECT in viewer.layers)
+    viewer.layers[EFFECT].visible = False
+    QTest.qWait(500)
+    viewer.screenshot(
+        str(folder / "receptive-field.png"), canvas_only=False, flash=False
+    )
+    dock.grab().save(str(folder / "network-dock.png"))
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ class FieldView(QObject):
         self._viewer, self._scene, self._workbench = viewer, scene, workbench
         self._described: Described | None = None
         self._box: Shapes | None = None
-        self._heat = Picture(viewer, HEAT, "inferno")
+        self._heat = Picture(viewer, HEAT)
         self._show_box = self._show_heat = False
         self._last: NDArray[np.int64] | None = None
         self._asked: SeeField | None = None

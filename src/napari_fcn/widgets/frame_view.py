@@ -49,7 +49,7 @@ class FrameView(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer, self._scene, self._workbench = viewer, scene, workbench
-        self._picture = Picture(viewer, EFFECT, "inferno")
+        self._picture = Picture(viewer, EFFECT)
         self._asked: TryFrame | None = None
         workbench.answered.connect(self._on_answer)
         workbench.status_changed.connect(self._on_status)

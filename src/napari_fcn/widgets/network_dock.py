@@ -333,6 +333,7 @@ class NetworkDock(QWidget):
             self.mask.clear()
             self.mask.addItems(names)
         self.mask_button.setEnabled(bool(names))
+        self.mask.setPlaceholderText("" if names else "open it as Labels first")
 
 
 def _heading(text: str) -> QLabel:

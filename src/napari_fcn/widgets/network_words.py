@@ -38,10 +38,11 @@ def field_text(answer: FieldSeen) -> str:
     """Say what a heat map of the effective receptive field shows."""
     if answer.error:
         return answer.error
+    axes = len(answer.question.position)
     what = "" if answer.trained else "untrained, still at random: "
     return (
         f"Heat map ({what}bright = counts much). What counts noticeably would fill a "
-        f"box of {answer.size:.0f} pixels."
+        f"box of {_times([round(answer.size)] * axes)} pixels."
     )
 
 
@@ -56,7 +57,7 @@ def frame_text(answer: FrameTried) -> str:
         width = max((i + 1 for i, e in enumerate(rings) if e > _VISIBLE), default=0)
         return (
             "Without what lies beyond the new border, probabilities change by up to "
-            f"{_percent(near)}; more than 5 % only within {width} pixels of it. "
+            f"{_percent(near)}; more than 5\u00a0% only within {width} pixels of it. "
             f"Further in than {answer.reach} pixels nothing can change."
         )
     fits = question.pixels % answer.stride == 0
@@ -77,7 +78,7 @@ def frame_text(answer: FrameTried) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share >= 5e-4 else "less than 0.1 %"
+    return f"{100 * share:.1f}\u00a0%" if share >= 5e-4 else "less than 0.1\u00a0%"
 
 
 def _times(numbers: Sequence[float]) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
+from napari.utils import Colormap
 from napari.utils.transforms import CompositeAffine
 
 from napari_fcn.widgets.placement import placement
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fcn.widgets.scene import Scene
+
+_GLOW = Colormap(
+    [[0.4, 0, 0.5, 0], [0.85, 0.1, 0.3, 0.6], [1, 0.6, 0, 0.85], [1, 1, 0.8, 1]],
+    name="glow",
+)
+"""From transparent to bright, to be seen on dark and on bright images."""
 
 
 class Aim:
@@ -65,13 +72,11 @@ class Picture:
         Where it is shown.
     name : str
         Of its layer.
-    colormap : str
-        Of its layer.
     """
 
-    def __init__(self, viewer: ViewerModel, name: str, colormap: str) -> None:
+    def __init__(self, viewer: ViewerModel, name: str) -> None:
         self._viewer = viewer
-        self._name, self._colormap = name, colormap
+        self._name = name
         self.layer: Image | None = None
 
     def show(
@@ -113,8 +118,8 @@ class Picture:
             self.layer = Image(
                 data,
                 name=self._name,
-                colormap=self._colormap,
-                blending="additive",
+                colormap=_GLOW,
+                blending="translucent",
                 contrast_limits=(0, most),
                 **place,
             )
