@@ -138,6 +138,8 @@ class Insight:
         live = self._current()
         if live is None or not _takes(live.model, source):
             raise UserError("Train on this image first; then try this again.")
+        if live.model.config.task != "segmentation":
+            raise UserError("Frames are compared for segmentation only.")
         model, field = live.model, live.model.receptive_field
         region = _cut(question.region, _LARGEST[ndim])
         normal = self._normalisation(question.image, source, model.config)
