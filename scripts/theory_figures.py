@@ -261,12 +261,14 @@ def draw(folder: Path, names: Iterable[str] = ()) -> None:
     pg.mkQApp()
     folder.mkdir(parents=True, exist_ok=True)
     simple = {f.__name__: f for f in (networks, depths, losses, weights, measures)}
-    for name in names or simple:
+    learned = {f.__name__: f for f in (fields, frames)}
+    names = list(names) or [*simple, *learned]
+    for name in simple.keys() & set(names):
         simple[name](folder)
-    if not names:
+    if wanted := learned.keys() & set(names):
         model = trained()
-        fields(folder, model)
-        frames(folder, model)
+        for name in wanted:
+            learned[name](folder, model)
 
 
 if __name__ == "__main__":

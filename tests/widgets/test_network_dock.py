@@ -198,3 +198,17 @@ def test_a_mask_that_does_not_fit_is_one_sentence():
     with pytest.raises(UserError, match="first"):
         add_mask_channel(viewer, None, "", mask)
     assert len(viewer.layers) == 2
+
+
+def test_a_closed_dock_leaves_the_viewer_alone(window, dock, stack_file):
+    """Callbacks of what was closed do nothing any more."""
+    start(window, stack_file[0])
+    dock.box_check.setChecked(True)
+    window.viewer.window.remove_dock_widget(dock)
+    dock.deleteLater()
+    QTest.qWait(50)
+    QTest.mouseMove(window.canvas, window.at(40, 50))
+    window.workbench.answered.emit(object())
+    QTest.keyClick(window.canvas, Qt.Key.Key_2)
+    window.drag((32, 24), (32, 40))
+    assert (window.host.scene.strokes.data[1] == 2).any()

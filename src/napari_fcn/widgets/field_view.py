@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Shapes
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_fcn.errors import UserError
 from napari_fcn.widgets.picture import Aim, Picture, add_quietly
 from napari_fcn.widgets.placement import placement
 from napari_fcn.workbench.questions import Described, FieldSeen, SeeField
@@ -108,6 +108,8 @@ class FieldView(QObject):
         self.show_heat(False)
 
     def _on_move(self, _viewer: ViewerModel, event: Any) -> None:
+        if not isalive(self):  # the dock was closed; the viewer goes on
+            return
         aim = self._aim() if self._show_box or self._show_heat else None
         if aim is None:
             return
@@ -196,6 +198,8 @@ class FieldView(QObject):
     def _on_answer(self, answer: object) -> None:
         if not isinstance(answer, FieldSeen) or answer.question != self._asked:
             return
+        if not isalive(self):
+            return
         question, self._asked = answer.question, None
         aim = self._aim()
         if self._again:
@@ -209,7 +213,8 @@ class FieldView(QObject):
         try:
             values = np.load(question.out)
         except (OSError, ValueError) as error:
-            raise UserError(f"The heat map is missing ({error}); move on.") from error
+            self.said.emit(f"The heat map cannot be read ({error}); move the cursor.")
+            return
         # the root, so that what counts little is seen, too
         self._heat.show(np.sqrt(values), aim, question.sample, answer.start)
 

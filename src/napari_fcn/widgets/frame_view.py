@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 
 from napari_fcn.errors import UserError
@@ -88,15 +90,22 @@ class FrameView(QObject):
     def _on_answer(self, answer: object) -> None:
         if not isinstance(answer, FrameTried) or answer.question != self._asked:
             return
+        if not isalive(self):  # the dock was closed; the viewer goes on
+            return
         question, self._asked = answer.question, None
         if not answer.error and self._scene.image == question.image:
-            values = np.load(question.out)
+            try:
+                values = np.load(question.out)
+            except (OSError, ValueError) as error:
+                why = f"The picture cannot be read ({error}); try again."
+                self.tried.emit(replace(answer, error=why))
+                return
             most = max(float(values.max()), _DARKEST)
             aim = Aim(self._scene, values.ndim)
             self._picture.show(values, aim, question.sample, answer.start, most)
         self.tried.emit(answer)
 
     def _on_status(self, status: Any) -> None:
-        if status.state == "dead" and self._asked is not None:
+        if status.state == "dead" and self._asked is not None and isalive(self):
             question, self._asked = self._asked, None
             self.tried.emit(FrameTried(question, error="The engine stopped; retry."))

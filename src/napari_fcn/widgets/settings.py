@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_fcn.config import AugmentationConfig, NetworkConfig, TrainingConfig
+from napari_fcn.config.catalogue import LOSS_WORDS
 from napari_fcn.widgets.forms import Form
 
 _NETWORK = {
@@ -35,10 +36,8 @@ _AUGMENTATION = {
 }
 _CHOICES = {
     "ndim": (("2D, slice by slice", 2), ("3D, whole volumes", 3)),
-    "loss": (
-        "ce+jaccard", "ce", "jaccard", "dice", "ce+dice", "focal", "power-jaccard",
-    ),
-}  # fmt: skip
+    "loss": tuple(LOSS_WORDS),
+}
 
 
 class Settings(QWidget):
