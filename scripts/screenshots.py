@@ -18,10 +18,12 @@ import napari
 from qtpy.QtTest import QTest
 
 from napari_fcn.widgets.apply_dock import ApplyDock
+from napari_fcn.widgets.correct_dock import CorrectDock
 from napari_fcn.widgets.field_view import BOX, HEAT
 from napari_fcn.widgets.frame_view import EFFECT
 from napari_fcn.widgets.host import Host
 from napari_fcn.widgets.network_dock import NetworkDock
+from napari_fcn.widgets.project_dock import ProjectDock
 from napari_fcn.widgets.sample_data import tissue_with_strokes
 from napari_fcn.widgets.train_dock import TrainDock
 from napari_fcn.workbench.session import Workbench
@@ -60,6 +62,11 @@ def take(folder: Path, home: Path) -> None:
     train.grab().save(str(folder / "train-dock.png"))
     book.stop()
     wait(lambda: book.status.state == "ready")
+    for name, kind in (("project", ProjectDock), ("correct", CorrectDock)):
+        dock = kind(viewer, host)
+        viewer.window.add_dock_widget(dock, name=name.title())
+        QTest.qWait(700)
+        dock.grab().save(str(folder / f"{name}-dock.png"))
     apply = ApplyDock(viewer, host)
     viewer.window.add_dock_widget(apply, name="Apply")
     QTest.qWait(500)

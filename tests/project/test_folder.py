@@ -123,7 +123,7 @@ def test_damaged_json_is_said_and_left_alone(project, content):
 
 
 def test_a_newer_version_is_not_called_damaged(project):
-    edit(project, lambda r: r.update(format=2, a_field_of_the_future=1))
+    edit(project, lambda r: r.update(format=99, a_field_of_the_future=1))
     with pytest.raises(UserError, match="update napari-fcn"):
         Project.open(project.folder)
 

@@ -20,7 +20,7 @@ def manifest():
 
 def test_every_command_is_there(manifest):
     commands = manifest.contributions.commands
-    assert len(commands) == 8
+    assert len(commands) == 11
     for command in commands:
         module, name = command.python_name.split(":")
         assert hasattr(__import__(module, fromlist=[name]), name)

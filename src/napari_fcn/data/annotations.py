@@ -56,11 +56,14 @@ class LabelledImage:
         Integers of the image's label shape; numpy, zarr or `ChunkStore`.
     dense : bool
         Whether 0 is background everywhere, in place of not annotated.
+    testing : tuple of tuple of slice
+        Boxes of the labels that only score; nothing in them is ever learned from.
     """
 
     image: ImageSource
     labels: Any
     dense: bool = False
+    testing: tuple[Region, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that labels fit the image."""
@@ -75,6 +78,16 @@ class LabelledImage:
                 f"The labels of {self.image.name} are of type {self.labels.dtype}; "
                 "save them as whole numbers."
             )
+
+    def testing_in(self, sample: tuple[int, ...]) -> list[Region]:
+        """Return the parts of a sample, in the order (Z,) Y, X, that only score."""
+        axes, ndim = self.image.label_axes, self.image.ndim
+        places = list(zip(axes.samples(ndim), sample, strict=True))
+        return [
+            tuple(box[axis] for axis in axes.spatial(ndim))
+            for box in self.testing
+            if all(box[axis].start <= i < box[axis].stop for axis, i in places)
+        ]
 
     def painted_samples(self) -> list[tuple[int, ...]]:
         """Return the samples that may hold annotation, without reading pixels."""
@@ -246,9 +259,13 @@ class _Painted:
     train: Coordinates = field(init=False)
     held: Coordinates = field(init=False)
 
-    def hold_out(self, cells: Numbers) -> None:
-        """Split the coordinates by whether they lie in these cells."""
+    def hold_out(self, cells: Numbers, boxes: Sequence[Region] = ()) -> None:
+        """Split the coordinates by whether they lie in these cells or boxes."""
         secret = np.isin(self.cell, cells)
+        for box in boxes:
+            low, high = ([s.start for s in box], [s.stop for s in box])
+            inside = (self.coordinates >= low) & (self.coordinates < high)
+            secret |= inside.all(axis=1)
         self.train, self.held = self.coordinates[~secret], self.coordinates[secret]
 
 
@@ -402,6 +419,8 @@ class Annotations:
             if cells is not None:
                 drawn = self._grids[number].draw(cells, region)
                 secret |= drawn & (target == index)
+        for box in item.testing_in(sample):
+            secret[_inside(box, region)] = True
         target[secret != held] = -1
         return target
 
@@ -456,7 +475,8 @@ class Annotations:
     @property
     def held_pieces(self) -> int:
         """How many pieces were chosen to score only."""
-        return sum(self._held_pieces.values())
+        boxes = sum(len(item.testing) for item in self.images)
+        return boxes + sum(self._held_pieces.values())
 
     def unscored_classes(self) -> list[ClassInfo]:
         """Return the painted classes with too few strokes to hold any out."""
@@ -489,6 +509,8 @@ class Annotations:
 
     def _hold_out(self, index: int) -> None:
         """Choose pieces of a class until the wanted share of its pixels is held out."""
+        if self.by_class(held=True)[index]:
+            return  # the user has said what scores this class
         pieces = list(self._pieces(index))
         if len(pieces) < PIECES_NEEDED or not self._held_out:
             return
@@ -529,13 +551,22 @@ class Annotations:
         """Tell what is held out in a sample from what training may see."""
         for index, painted in self._painted[key].items():
             nothing = np.empty(0, np.int64)
-            painted.hold_out(self._held_cells.get((key, index), nothing))
+            cells = self._held_cells.get((key, index), nothing)
+            painted.hold_out(cells, self.images[key[0]].testing_in(key[1]))
 
     def _release(self, index: int) -> None:
         self._held_pieces.pop(index, None)
         for key in [k for k, i in self._held_cells if i == index]:
             del self._held_cells[key, index]
             self._split(key)
+
+
+def _inside(box: Region, region: Region) -> Region:
+    """Return the part of a region that lies in a box, counted from its start."""
+    return tuple(
+        slice(max(0, b.start - r.start), max(0, min(b.stop, r.stop) - r.start))
+        for b, r in zip(box, region, strict=True)
+    )
 
 
 class _ClassLookup:

@@ -25,9 +25,11 @@ from napari_fcn.config import (
     default_colour,
 )
 from napari_fcn.data.files import atomic_path, remove
+from napari_fcn.data.fingerprint import fingerprint
 from napari_fcn.data.store import ChunkStore
 from napari_fcn.errors import UserError
 from napari_fcn.project.image import AxesRecord, ProjectImage
+from napari_fcn.project.migration import NEWEST, keep_original, migrate
 
 if TYPE_CHECKING:
     from napari_fcn.data.axes import Axes
@@ -65,7 +67,7 @@ class ProjectRecord(Frozen):
         How it is trained.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = NEWEST
     classes: tuple[ClassInfo, ...] = default_classes()
     images: tuple[ProjectImage, ...] = ()
     network: NetworkConfig = NetworkConfig()
@@ -134,11 +136,16 @@ class Project:
         try:
             raw = json.loads(file.read_text(encoding="utf-8"))
             found = raw.get("format") if isinstance(raw, dict) else None
-            if isinstance(found, int) and found > 1:
+            if isinstance(found, int) and found > NEWEST:
                 raise UserError(
                     f"{folder.name} was made by a newer napari-fcn; update napari-fcn."
                 )
-            return cls(folder, ProjectRecord.model_validate(raw))
+            record = ProjectRecord.model_validate(
+                migrate(raw) if isinstance(found, int) else raw
+            )
+            if isinstance(found, int) and found < NEWEST:
+                keep_original(file, found)
+            return cls(folder, record)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UserError(
                 f"There is no project at {folder}; choose a folder that ends in "
@@ -185,8 +192,24 @@ class Project:
         kind: Literal["file", "zarr"],
         axes: Axes,
         shape: tuple[int, ...],
+        mark: str = "",
     ) -> ProjectImage:
         """Take an image into the project, with empty labels.
+
+        Parameters
+        ----------
+        name : str
+            What the user calls it.
+        path : Path
+            Where it lies.
+        kind : str
+            As for `ProjectImage`.
+        axes : Axes
+            Of its pixels.
+        shape : tuple of int
+            Of its pixels.
+        mark : str, optional
+            The fingerprint of its pixels, if it lies outside of the project.
 
         Raises
         ------
@@ -197,6 +220,8 @@ class Project:
             key=self.free_key(name),
             name=name.encode(errors="replace").decode(),
             path=self._relative(path),
+            near=self._near(path),
+            fingerprint=mark,
             kind=kind,
             axes=AxesRecord.of(axes),
             shape=shape,
@@ -210,6 +235,37 @@ class Project:
             remove(store)
             raise
         return image
+
+    def relink(self, key: str, path: Path) -> ProjectImage:
+        """Say where an image lies now; its labels stay.
+
+        Raises
+        ------
+        UserError
+            If there is no image of the same shape, or nothing can be written.
+        """
+        image = self.image(key)
+        moved = image.model_copy(
+            update={
+                "path": self._relative(path),
+                "near": self._near(path),
+                "fingerprint": "",
+            }
+        )
+        noted = moved.model_copy(
+            update={"fingerprint": fingerprint(moved.pixels(self.folder))}
+        )
+        self.replace_image(noted)
+        return noted
+
+    def _near(self, path: Path) -> str:
+        """Return the way from the project to an image outside, if there is one."""
+        place, folder = os.path.abspath(path), os.path.abspath(self.folder)
+        if Path(place).is_relative_to(folder):
+            return ""
+        with suppress(ValueError):  # another disk of Windows
+            return Path(os.path.relpath(place, folder)).as_posix()
+        return ""
 
     def replace_image(self, image: ProjectImage) -> None:
         """Change what the project knows of an image."""

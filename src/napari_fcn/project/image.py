@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import zarr
@@ -16,11 +17,15 @@ from zarr.errors import BaseZarrError
 from napari_fcn.config import Frozen
 from napari_fcn.data.axes import Axes, validate_axes
 from napari_fcn.data.files import remove
+from napari_fcn.data.fingerprint import fingerprint
 from napari_fcn.data.readers import open_image
 from napari_fcn.data.source import ImageSource
 from napari_fcn.data.store import ChunkStore
 from napari_fcn.data.strokes import StrokeStore
 from napari_fcn.errors import UserError
+
+if TYPE_CHECKING:
+    from napari_fcn.data.store import Region
 
 _LARGEST_CHUNK = 1 << 28
 """Bytes. Stores of this program have 1 MiB; reading a pixel reads a whole chunk."""
@@ -69,6 +74,13 @@ class ProjectImage(Frozen):
         To notice when another image lies there.
     dense : bool
         Whether 0 in its labels is background.
+    near : str
+        The way to the file from the project's folder, for when both have moved.
+    fingerprint : str
+        To notice when another image lies there; empty if unknown.
+    testing : tuple
+        Boxes of its labels that no network may learn from, as pairs of start and stop
+        for each axis.
     """
 
     key: str = Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")
@@ -78,6 +90,9 @@ class ProjectImage(Frozen):
     axes: AxesRecord
     shape: tuple[int, ...]
     dense: bool = False
+    near: str = ""
+    fingerprint: str = ""
+    testing: tuple[tuple[tuple[int, int], ...], ...] = ()
 
     @model_validator(mode="after")
     def _makes_sense(self) -> ProjectImage:
@@ -92,6 +107,10 @@ class ProjectImage(Frozen):
         outside = ".." in parts and not Path(self.path).is_absolute()
         if outside or "\0" in self.path:
             raise ValueError(f"{self.path!r} leads out of the project")
+        for box in self.testing:
+            bounds = zip(box, self.label_shape, strict=True)
+            if not all(0 <= a < b <= n for (a, b), n in bounds):
+                raise ValueError(f"{box} is no box of the labels")
         return self
 
     def pixels(self, project: Path) -> Any:
@@ -102,7 +121,7 @@ class ProjectImage(Frozen):
         UserError
             If they are missing, damaged, or of another shape than they were.
         """
-        path = project / self.path
+        path = self.place(project)
         if self.kind == "file":
             data = open_image(path, self.axes.names).data
         else:
@@ -112,7 +131,19 @@ class ProjectImage(Frozen):
                 f"The image {self.name} at {path} now has shape {tuple(data.shape)} in "
                 f"place of {self.shape}; put the right image back there."
             )
+        if self.fingerprint and fingerprint(data) != self.fingerprint:
+            raise UserError(
+                f"The image {self.name} at {path} is not the one that was painted on; "
+                "put the right image back there, or choose it in the dock Project."
+            )
         return data
+
+    def place(self, project: Path) -> Path:
+        """Return where it lies, also if it has moved together with the project."""
+        first = project / self.path
+        moved = [project / self.near, project.parent / first.name] if self.near else []
+        found = next((p for p in (first, *moved) if _exists(p)), first)
+        return Path(os.path.abspath(found))
 
     def source(self, project: Path, ndim: int) -> ImageSource:
         """Open it for a 2D or 3D network."""
@@ -129,6 +160,11 @@ class ProjectImage(Frozen):
         """Shape of its labels: its own without channels."""
         channel = self.axes.axes().channel
         return tuple(n for i, n in enumerate(self.shape) if i != channel)
+
+    @property
+    def testing_regions(self) -> tuple[Region, ...]:
+        """Parts of its labels that no network may learn from."""
+        return tuple(tuple(slice(a, b) for a, b in box) for box in self.testing)
 
     def labels(self, project: Path, *, writable: bool = True) -> ChunkStore:
         """Open its labels.
@@ -205,6 +241,13 @@ def _require_inside(path: Path, project: Path) -> None:
             f"{path} is a link that leads out of the project; put what it leads to in "
             "its place."
         )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # no permission, or no name
+        return False
 
 
 def _open_zarr(path: Path) -> Any:

@@ -70,6 +70,51 @@ def take_strokes(labels: Labels, image: ProjectImage, store: ChunkStore) -> set[
     return found
 
 
+def take_mask(
+    labels: Labels, image: ProjectImage, store: ChunkStore, background: int, other: int
+) -> set[int]:
+    """Paint a dense mask over the labels of an image; 0 in it is background.
+
+    Parameters
+    ----------
+    labels : Labels
+        The layer with the mask.
+    image : ProjectImage
+        The image.
+    store : ChunkStore
+        Its labels.
+    background : int
+        The class of 0.
+    other : int
+        The class of all else where the mask has one number only, whichever that is;
+        where it has several, they are the classes.
+
+    Returns
+    -------
+    set of int
+        The classes found, without the background.
+
+    Raises
+    ------
+    UserError
+        If its shape does not fit, or its numbers cannot be classes.
+    """
+    if not fits(labels, image):
+        raise UserError(
+            f"{labels.name} has shape {_shape(labels)} but the labels of {image.name} "
+            f"need {image.label_shape}; choose another layer."
+        )
+    found: set[int] = set()
+    for _, values in _slabs(labels, image):
+        found |= {int(v) for v in np.unique(values)} - {0}
+    single = len(found) == 1
+    if not single:
+        _check(found, labels.name, np.iinfo(store.dtype).max)
+    for where, values in _slabs(labels, image):
+        store[where] = np.where(values == 0, background, other if single else values)
+    return {other} if single else found
+
+
 def extend_classes(
     classes: tuple[ClassInfo, ...], values: set[int], names: Mapping[int, str]
 ) -> tuple[ClassInfo, ...]:

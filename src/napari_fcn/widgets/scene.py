@@ -14,6 +14,7 @@ from napari_fcn.widgets import adopt
 from napari_fcn.widgets.image_layers import ImageLayers
 from napari_fcn.widgets.placement import PLACED
 from napari_fcn.widgets.reading import axes_of, path_of, pixels_of
+from napari_fcn.widgets.thumbnail import keep_thumbnail
 from napari_fcn.widgets.view import visible
 
 if TYPE_CHECKING:
@@ -124,8 +125,38 @@ class Scene:
         if self._probability_class is not None:
             layers.show_probability()
         self._adopt_marked_strokes(image)
+        project = self.workbench.project
+        if project is not None:
+            keep_thumbnail(project, image, pixels_of(layer))
         self.opened.emit()
         return image
+
+    @property
+    def skip(self) -> int | None:
+        """Where layers have a channel axis that the labels do not have."""
+        return self._layers.skip if self._layers is not None else None
+
+    def classes(self) -> tuple[ClassInfo, ...]:
+        """Return the classes of the project; none before there is one."""
+        return self._classes()
+
+    def note(self, image: ProjectImage) -> None:
+        """Take over what has changed in the project about the image worked on."""
+        if self.layer is not None and self._layers is not None:
+            self.image = self._layers.image = image
+            self._images[self.layer.unique_id] = image
+
+    def introduce(self, layer: Image, image: ProjectImage) -> None:
+        """Tell that a layer shows this image of the project."""
+        self._images[layer.unique_id] = image
+
+    def layer_of(self, key: str) -> Image | None:
+        """Return the layer that shows an image of the project, if there is one."""
+        for layer in self.viewer.layers:
+            image = self._images.get(layer.unique_id)
+            if image is not None and image.key == key:
+                return layer
+        return None
 
     def names_of(self, layer: Image) -> str:
         """Return what the axes of a layer were said to be; empty if not yet."""
@@ -142,10 +173,17 @@ class Scene:
             and not self._is_missing(self.image)
         )
 
-    def adopt(self, labels: Labels) -> None:
+    def adopt(self, labels: Labels, *, dense: bool = False) -> None:
         """Take what is painted in another Labels layer over as strokes.
 
         Classes that the project does not have yet are added to it.
+
+        Parameters
+        ----------
+        labels : Labels
+            The layer.
+        dense : bool
+            Whether 0 in it is background, in place of not annotated.
 
         Raises
         ------
@@ -155,7 +193,12 @@ class Scene:
         if self.strokes is None or self.image is None:
             raise UserError(_NO_IMAGE)
         store = self.workbench.labels(self.image.key)
-        values = adopt.take_strokes(labels, self.image, store)
+        if dense:
+            background = next((c.value for c in self._classes() if c.background), 1)
+            first = next((c.value for c in self._classes() if not c.background), 2)
+            values = adopt.take_mask(labels, self.image, store, background, first)
+        else:
+            values = adopt.take_strokes(labels, self.image, store)
         names: Mapping[int, str] = labels.metadata.get(adopt.NAMES, {})
         before = self._classes()
         classes = adopt.extend_classes(before, values, names)

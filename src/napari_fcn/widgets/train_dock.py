@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -29,6 +30,7 @@ from napari_fcn.widgets.imagebox import ImageBox
 from napari_fcn.widgets.keys import bind_keys, unbind_keys
 from napari_fcn.widgets.settings import Settings
 from napari_fcn.widgets.words import button_text, score_text, state_text
+from napari_fcn.workbench.protocol import UNCERTAINTY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -67,6 +69,8 @@ class TrainDock(QWidget):
         self._connect()
         self._show_status(self.workbench.status)
         self.paint_box.setEnabled(False)
+        if self.scene.image is not None:
+            self._on_opened()
         QTimer.singleShot(0, lambda: tabify(self))
 
     def say(self, text: str) -> None:
@@ -86,6 +90,11 @@ class TrainDock(QWidget):
             self.say(str(error))
             return
         self.say("")
+
+    def _on_opened(self) -> None:
+        """Offer what belongs to the image that is worked on now."""
+        if not isalive(self):  # the dock was closed; the viewer goes on
+            return
         project = self.workbench.project
         if project is not None:
             self.class_list.show_classes(project.record.classes, self._first())
@@ -252,6 +261,7 @@ class TrainDock(QWidget):
         self.image_box.started.connect(self.start)
         self.image_box.choice.currentIndexChanged.connect(self._show_start)
         self.image_box.failed.connect(self.say)
+        self.scene.opened.connect(self._on_opened)
         self.scene.changed.connect(self._on_scene_changed)
         self.class_list.picked.connect(self._pick)
         self.class_list.changed.connect(self._set_classes)
@@ -346,6 +356,7 @@ class TrainDock(QWidget):
         self.probability.addItem("– not shown –", None)
         for info in self.class_list.classes:
             self.probability.addItem(info.name, info.value)
+        self.probability.addItem("– where it is unsure –", UNCERTAINTY)
         self.probability.setCurrentIndex(max(0, self.probability.findData(chosen)))
         self.probability.blockSignals(False)
 

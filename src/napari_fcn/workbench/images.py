@@ -9,6 +9,7 @@ import numpy as np
 import zarr
 
 from napari_fcn.data.axes import validate_axes
+from napari_fcn.data.fingerprint import fingerprint, probes
 from napari_fcn.data.readers import open_image
 from napari_fcn.data.source import check_image
 from napari_fcn.errors import UserError
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Copy", "add_image"]
 
 _AT_ONCE = 32 << 20
-_PROBE = 32
 _PATIENCE = 0.5
 """Seconds that the window may stand still."""
 
@@ -74,9 +74,12 @@ def add_image(
     link = _link(data, axes, path)
     if link is not None:
         place = link[0].absolute()
-        linked = (i for i in known if (project.folder / i.path).absolute() == place)
+        linked = (i for i in known if i.place(project.folder).absolute() == place)
         image = next(linked, None)
-        return image or project.add_image(name, *link, axes, shape), None
+        if image is None:
+            mark = fingerprint(data)
+            image = project.add_image(name, *link, axes, shape, mark)
+        return image, None
     for image in known:
         if image.name == name and not Path(image.path).is_absolute():
             kept = _pixels(project, image)
@@ -129,7 +132,7 @@ def _same_pixels(kept: Any, data: Any) -> bool:
     if _shape(kept) != _shape(data) or _kind(kept) != _kind(data):
         return False
     whole = isinstance(data, np.ndarray) and data.nbytes <= _AT_ONCE
-    regions = [(slice(None),) * data.ndim] if whole else _probes(_shape(data))
+    regions = [(slice(None),) * data.ndim] if whole else probes(_shape(data))
     nan = data.dtype.kind == "f"
     try:
         return all(
@@ -144,19 +147,6 @@ def _kind(data: Any) -> np.dtype[Any]:
     """Return the type of an array's values, in whatever order their bytes are."""
     kind: np.dtype[Any] = np.dtype(data.dtype).newbyteorder("=")
     return kind
-
-
-def _probes(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
-    large = sorted(range(len(shape)), key=lambda i: shape[i])[-2:]
-    edges = [_PROBE if i in large else 1 for i in range(len(shape))]
-    corners = [
-        [int(share * max(0, n - e)) for n, e in zip(shape, edges, strict=True)]
-        for share in np.linspace(0, 1, 8)
-    ]
-    return [
-        tuple(slice(s, s + e) for s, e in zip(corner, edges, strict=True))
-        for corner in corners
-    ]
 
 
 def _shape(data: Any) -> tuple[int, ...]:

@@ -13,7 +13,8 @@ from napari_fcn.engine.device import free_cache, is_out_of_memory
 from napari_fcn.engine.outputs import labels_from_logits
 from napari_fcn.engine.predict import predict_tile
 from napari_fcn.engine.tiling import Tile, plan_tiles
-from napari_fcn.workbench.protocol import Look, Shown
+from napari_fcn.engine.uncertainty import uncertainty
+from napari_fcn.workbench.protocol import UNCERTAINTY, Look, Shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,9 +211,12 @@ def _write_probability(
 ) -> bool:
     """Write the probability of the wanted class; False if none is wanted or known."""
     values = [c.value for c in model.config.classes]
-    if look.probability not in values:
+    if look.probability == UNCERTAINTY:
+        chosen = uncertainty(logits)
+    elif look.probability in values:
+        chosen = logits.softmax(0)[values.index(look.probability)].numpy()
+    else:
         return False
-    chosen = logits.softmax(0)[values.index(look.probability)].numpy()
     store = scene.probability()
     scene.image.write_labels(store, look.sample, tile.core, chosen)
     store.flush()

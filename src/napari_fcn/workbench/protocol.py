@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Literal
 from napari_fcn.engine.events import Event as TrainingEvent
 from napari_fcn.workbench.questions import Answer, Question
 
+UNCERTAINTY = -1
+"""In place of a class: how unsure the network is."""
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -89,7 +92,8 @@ class Look:
     region : tuple of slice
         The visible part, in the order (Z,) Y, X.
     probability : int, optional
-        The painted number of the class whose probability is wanted, too.
+        The painted number of the class whose probability is wanted, too; or
+        `UNCERTAINTY`.
     """
 
     project: Path
@@ -176,6 +180,28 @@ class Export:
 
 
 @dataclass(frozen=True)
+class Suggest:
+    """Find where a stroke would teach most.
+
+    Attributes
+    ----------
+    project : Path
+        The project's folder.
+    images : tuple of ProjectImage
+        Where to look.
+    before : tuple of (str, tuple of slice)
+        What was suggested before: key of the image, and region of its labels.
+    seed : int
+        Decides which parts of the images are looked at.
+    """
+
+    project: Path
+    images: tuple[ProjectImage, ...]
+    before: tuple[tuple[str, Region], ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class CancelJob:
     """Give up applying or exporting."""
 
@@ -196,6 +222,7 @@ Command = (
     | Painted
     | Apply
     | Export
+    | Suggest
     | CancelJob
     | Question
     | Shutdown
@@ -289,6 +316,25 @@ class JobFinished:
 
 
 @dataclass(frozen=True)
+class Suggested:
+    """Where to paint next.
+
+    Attributes
+    ----------
+    key : str
+        Of the image.
+    region : tuple of slice
+        Where, in the labels array.
+    doubt : float
+        How unsure the network is there, 0 to 1.
+    """
+
+    key: str
+    region: Region
+    doubt: float
+
+
+@dataclass(frozen=True)
 class EngineDied:
     """The engine's process has ended by itself; made by the window's side.
 
@@ -310,5 +356,6 @@ Event = (
     | JobProgress
     | JobFinished
     | Answer
+    | Suggested
     | EngineDied
 )

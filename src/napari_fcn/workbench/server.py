@@ -25,11 +25,14 @@ from napari_fcn.engine.predict import run_network
 from napari_fcn.engine.train import Budget, CancelToken, train
 from napari_fcn.engine.trainer import Trainer
 from napari_fcn.errors import UserError
+from napari_fcn.project import Project
+from napari_fcn.project.snapshots import keep_snapshot
 from napari_fcn.workbench import protocol
 from napari_fcn.workbench.background import run_apply, run_export
 from napari_fcn.workbench.insight import Insight
 from napari_fcn.workbench.live import LiveNetwork, LiveView
 from napari_fcn.workbench.questions import Describe, SeeField, TryFrame
+from napari_fcn.workbench.suggest import run_suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from napari_fcn.engine.events import Event as TrainingEvent
 
 _CHECKPOINT_EVERY = 10.0
+_SNAPSHOT_EVERY = 60.0
 _TELL_EVERY = 0.1
 _IDLE_WAIT = 0.5
 
@@ -76,6 +80,7 @@ class Server:
             protocol.Painted: self._on_painted,
             protocol.Apply: self._on_job,
             protocol.Export: self._on_job,
+            protocol.Suggest: self._on_job,
             protocol.CancelJob: self._on_cancel_job,
             Describe: self._insight.describe,
             SeeField: self._insight.see_field,
@@ -152,7 +157,9 @@ class Server:
         if self._run is not None:
             self._run.painted.append(command)
 
-    def _on_job(self, command: protocol.Apply | protocol.Export) -> None:
+    def _on_job(
+        self, command: protocol.Apply | protocol.Export | protocol.Suggest
+    ) -> None:
         self._waiting.append(command)
 
     def _on_cancel_job(self, _: protocol.CancelJob) -> None:
@@ -224,6 +231,8 @@ class Server:
                 run_apply(command, self._job, self._report, self._best_model)
             elif isinstance(command, protocol.Export):
                 run_export(command, self._job, self._report)
+            elif isinstance(command, protocol.Suggest):
+                run_suggest(command, self._network(), self._send, self._pump)
         finally:
             self._job = None
 
@@ -285,7 +294,7 @@ class _Run:
         self.painted: list[protocol.Painted] = []
         self.trainer: Trainer | None = None
         self._seconds = 0.0
-        self._kept = self._told = time.monotonic()
+        self._kept = self._told = self._pictured = time.monotonic()
         self._stopped = self._restart = False
         self._finished: Finished | None = None
 
@@ -376,6 +385,7 @@ class _Run:
                 i.source(command.project, command.network.ndim),
                 i.labels(command.project, writable=False),
                 dense=i.dense,
+                testing=i.testing_regions,
             )
             for i in command.images
         ]
@@ -445,6 +455,9 @@ class _Run:
             self._send(event)
         if now - self._kept >= _CHECKPOINT_EVERY:
             self.keep()
+        if now - self._pictured >= _SNAPSHOT_EVERY and self.trainer is not None:
+            self._pictured = now
+            self._save(self.trainer.best_model())
         self._between_steps()
         self.refresh()
 
@@ -454,3 +467,4 @@ class _Run:
         self.keep()
         with suppress(UserError):
             model.save(self._command.model)
+            keep_snapshot(Project.open(self._command.project))

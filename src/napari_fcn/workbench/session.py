@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, get_args
 from psygnal import Signal
 
 from napari_fcn.config import NetworkConfig, TrainingConfig
-from napari_fcn.data.files import atomic_path
+from napari_fcn.data.files import atomic_path, remove
 from napari_fcn.engine.events import Finished, Message, Scored, Started, Stepped
 from napari_fcn.errors import UserError
 from napari_fcn.project import Project, ProjectImage
+from napari_fcn.project.recent import RecentProjects, default_file
+from napari_fcn.project.snapshots import Snapshot, return_to
 from napari_fcn.workbench import protocol
 from napari_fcn.workbench.process import EngineProcess
 from napari_fcn.workbench.questions import Answer, Question
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from napari_fcn.data.axes import Axes
     from napari_fcn.data.store import ChunkStore, Region
     from napari_fcn.data.strokes import StrokeStore
+
+    Boxes = tuple[tuple[tuple[int, int], ...], ...]
 
 _SMOOTH = 0.8
 """Weight of the past in the speed that is shown."""
@@ -64,13 +68,15 @@ class Workbench:
     project_changed = Signal(Project)
     settings_changed = Signal(NetworkConfig, TrainingConfig)
     answered = Signal(object)
+    suggested = Signal(protocol.Suggested)
 
     def __init__(
         self,
         home: Path | None = None,
         start_process: Callable[[], EngineProcess] = EngineProcess,
     ) -> None:
-        self.home = home or Path.home() / "napari-fcn"
+        self.recent = RecentProjects(home / "recent.json" if home else default_file())
+        self.home = home or self.recent.home or Path.home() / "napari-fcn"
         self.status = Status()
         self._start_process = start_process
         self._engine: EngineProcess | None = None
@@ -78,6 +84,7 @@ class Workbench:
         self._look: protocol.Look | None = None
         self._train_later: tuple[Path | None, bool] | None = None
         self._last_step = (0.0, 0)
+        self._suggestions: list[tuple[str, Region]] = []
         self._handlers: dict[type, Callable[[Any], None]] = {
             protocol.Ready: lambda e: self._set(warm=True, device=e.device),
             Started: lambda e: self._set(device=e.device),
@@ -89,6 +96,7 @@ class Workbench:
             protocol.Shown: self._on_shown,
             protocol.JobProgress: lambda e: self._set(job=e.job, share=e.share),
             protocol.JobFinished: self._on_job_finished,
+            protocol.Suggested: self._on_suggested,
             Finished: self._on_finished,
             protocol.EngineDied: self._on_death,
             **dict.fromkeys(get_args(Answer), self.answered.emit),
@@ -156,6 +164,43 @@ class Workbench:
         self._use_project(project)
         if project.model.is_file():
             self._send(protocol.UseModel(project.model))
+        return project
+
+    def choose_home(self, folder: Path) -> None:
+        """Make new projects in this folder from now on."""
+        self.home = folder
+        self.recent.home = folder
+
+    def move_project(self, parent: Path) -> Project:
+        """Move the project, with all that is in it, into another folder.
+
+        Raises
+        ------
+        UserError
+            If it cannot be moved; then it stays where it is.
+        """
+        if self.status.state not in ("ready", "dead") or self.status.job:
+            raise UserError("Stop the training that runs first.")
+        before = self._opened().project.folder
+        target = parent / before.name
+        if target.exists():
+            raise UserError(f"There is a {target.name} in {parent}; choose elsewhere.")
+        self.flush()
+        if any(self.labels(i.key).dirty for i in self._opened().project.record.images):
+            raise UserError("Not all strokes are on disk yet; make room there first.")
+        self.look_away()
+        self._leave_project()
+        try:
+            shutil.copytree(before, target)
+        except (OSError, shutil.Error) as error:
+            remove(target)
+            self.open_project(before)
+            raise UserError(
+                f"The project cannot be moved to {parent} ({error}); it stays where it "
+                "was."
+            ) from error
+        project = self.open_project(target)
+        remove(before)
         return project
 
     def add_image(
@@ -292,6 +337,9 @@ class Workbench:
     ) -> None:
         self.flush()
         self.start_engine()
+        # After going back to an earlier model there is no run to go on with.
+        if not anew and init is None and not project.checkpoint.is_file():
+            init = project.model if project.model.is_file() else None
         self._send(
             protocol.Train(
                 project=project.folder,
@@ -354,6 +402,63 @@ class Workbench:
         with atomic_path(target) as temporary:
             shutil.copyfile(source, temporary)
 
+    def suggest(self) -> None:
+        """Ask the engine where to paint next; it answers with `suggested`.
+
+        Raises
+        ------
+        UserError
+            If there is nothing to look at.
+        """
+        opened = self._opened()
+        images = tuple(
+            i
+            for i in opened.project.record.images
+            if i.key not in opened.copies and i.place(opened.project.folder).exists()
+        )
+        if not images:
+            raise UserError("Open an image first.")
+        self.flush()
+        self.start_engine()
+        before = tuple(self._suggestions[-50:])
+        folder, seed = opened.project.folder, len(self._suggestions)
+        self._send(protocol.Suggest(folder, images, before, seed))
+
+    def return_to(self, snapshot: Snapshot) -> None:
+        """Go back to an earlier model; *Train* then goes on from it.
+
+        Raises
+        ------
+        UserError
+            If something is trained just now, or it cannot be written.
+        """
+        if self.status.state not in ("ready", "dead"):
+            raise UserError("Stop the training that runs first.")
+        project = self._opened().project
+        return_to(project, snapshot)
+        self.start_engine()
+        self._send(protocol.UseModel(project.model))
+
+    def set_testing(self, image: ProjectImage, boxes: Boxes) -> ProjectImage:
+        """Say which parts of an image are for testing only.
+
+        Parameters
+        ----------
+        image : ProjectImage
+            Of the project.
+        boxes : tuple
+            As `ProjectImage.testing`; empty for none.
+
+        Raises
+        ------
+        UserError
+            If it cannot be written.
+        """
+        project = self._opened().project
+        found = project.image(image.key).model_copy(update={"testing": boxes})
+        project.replace_image(found)
+        return found
+
     # Applying
 
     def apply(self, image: ProjectImage, model: Path | None = None) -> None:
@@ -401,7 +506,7 @@ class Workbench:
         """Give up applying, exporting or copying."""
         self._send(protocol.CancelJob())
         if self._open is not None:
-            self._open.close()
+            self._open.cancel_copies()
 
     def _opened(self) -> OpenProject:
         if self._open is None:
@@ -413,11 +518,18 @@ class Workbench:
             raise UserError("Something is under way; wait for it or cancel it first.")
 
     def _use_project(self, project: Project) -> None:
+        opened = OpenProject(project)
+        self._leave_project()
+        self._open = opened
+        self.recent.note(project.folder)
+        self.project_changed.emit(project)
+
+    def _leave_project(self) -> None:
         self.flush()
         self.stop()
-        self._open = OpenProject(project)
-        self._look = None
-        self.project_changed.emit(project)
+        if self._open is not None:
+            self._open.close()
+        self._open = self._look = None
 
     def _send(self, command: protocol.Command) -> None:
         if self._engine is not None:
@@ -469,6 +581,10 @@ class Workbench:
             if event.probability:
                 self._open.reload(event.key, "probability", event.region)
         self.shown.emit(event)
+
+    def _on_suggested(self, event: protocol.Suggested) -> None:
+        self._suggestions.append((event.key, event.region))
+        self.suggested.emit(event)
 
     def _on_job_finished(self, event: protocol.JobFinished) -> None:
         self._set(job="", share=0.0)

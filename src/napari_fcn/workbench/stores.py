@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from napari_fcn.project.lock import ProjectLock
 from napari_fcn.workbench.images import Copy, add_image
 from napari_fcn.workbench.protocol import Painted
 
@@ -30,6 +31,11 @@ class OpenProject:
     project : Project
         The project.
 
+    Raises
+    ------
+    UserError
+        If it is open in another window.
+
     Attributes
     ----------
     copies : dict
@@ -42,6 +48,7 @@ class OpenProject:
         self._labels: dict[str, StrokeStore] = {}
         self._predictions: dict[tuple[str, str], ChunkStore] = {}
         self._failed_at = -_RETRY
+        self._lock = ProjectLock(project.folder)
 
     def add_image(
         self, data: Any, axes: Axes, name: str, path: Path | None
@@ -129,7 +136,12 @@ class OpenProject:
             self._failed_at = time.monotonic()
             raise
 
-    def close(self) -> None:
+    def cancel_copies(self) -> None:
         """Give up what is being copied."""
         for copy in self.copies.values():
             copy.cancel()
+
+    def close(self) -> None:
+        """Give up what is being copied, and let others have the project."""
+        self.cancel_copies()
+        self._lock.release()

@@ -1,0 +1,117 @@
+"""Models of a project as they were at some time, to go back to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError, safe_open
+
+from napari_fcn.data.files import atomic_path
+from napari_fcn.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_fcn.project.folder import Project
+
+MOST = 20
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A model as it was.
+
+    Attributes
+    ----------
+    path : Path
+        The model file.
+    time : float
+        When it was kept, in seconds since 1970.
+    steps : int
+        Training steps.
+    score : float, optional
+        On strokes that it never saw, where there were such.
+    """
+
+    path: Path
+    time: float
+    steps: int
+    score: float | None
+
+
+def snapshots(project: Project) -> list[Snapshot]:
+    """Return all that can be read, the latest first."""
+    found = []
+    for path in _folder(project).glob("*.safetensors"):
+        with suppress(OSError, SafetensorError, ValueError, TypeError, KeyError):
+            found.append(_read(path))
+    return sorted(found, key=lambda s: (s.time, s.steps), reverse=True)
+
+
+def keep_snapshot(project: Project) -> Snapshot | None:
+    """Keep the project's model beside the earlier ones; None if that is done already.
+
+    When there are many, every second of the older half is forgotten.
+
+    Raises
+    ------
+    UserError
+        If there is no model, or the disk is full.
+    """
+    if not project.model.is_file():
+        raise UserError("There is no model yet; train first, then stop.")
+    name = time.strftime("%Y-%m-%d-%H%M%S") + f"-{time.time_ns() % 10**9:09}"
+    target = _folder(project) / f"{name}.safetensors"
+    known = snapshots(project)
+    try:
+        now = _read(project.model)
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise UserError("The model is damaged; train again.") from error
+    if known and (known[0].steps, known[0].score) == (now.steps, now.score):
+        return None
+    with atomic_path(target) as temporary:
+        shutil.copyfile(project.model, temporary)
+    if len(known) >= MOST:
+        for old in known[MOST // 2 :: 2]:
+            old.path.unlink(missing_ok=True)
+    return _read(target)
+
+
+def return_to(project: Project, snapshot: Snapshot) -> None:
+    """Make an earlier model that of the project; training goes on from it.
+
+    The one in use is kept as a snapshot first.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written; then nothing is changed.
+    """
+    with suppress(UserError):
+        keep_snapshot(project)
+    with atomic_path(project.model) as temporary:
+        shutil.copyfile(snapshot.path, temporary)
+    # The checkpoint is that of the other run.
+    project.checkpoint.unlink(missing_ok=True)
+
+
+def _folder(project: Project) -> Path:
+    return project.folder / "models" / "snapshots"
+
+
+def _read(path: Path) -> Snapshot:
+    with safe_open(str(path), framework="np") as file:
+        config = json.loads((file.metadata() or {})["napari_fcn"])
+    training = config["training"]
+    score = training.get("held_out_dice")
+    return Snapshot(
+        path,
+        path.stat().st_mtime,
+        int(training.get("steps", 0)),
+        float(score) if score is not None else None,
+    )

@@ -1,0 +1,303 @@
+"""The dock "Correct": wrong spots, areas, testing, strokes from elsewhere, and next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+from qtpy.compat import isalive
+from qtpy.QtCore import QSignalBlocker, QTimer
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_fcn.errors import UserError
+from napari_fcn.widgets.corrections import Corrections
+from napari_fcn.widgets.host import Host, host_of, tabify
+from napari_fcn.widgets.opening import show_image
+from napari_fcn.widgets.view import go_to
+from napari_fcn.workbench.importing import take_from_project
+from napari_fcn.workbench.protocol import UNCERTAINTY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+
+    from napari_fcn.workbench.protocol import Suggested
+
+_HEADING = "font-weight: bold; margin-top: 5px;"
+
+
+class CorrectDock(QWidget):
+    """Ways to say what is right other than by strokes.
+
+    Parameters
+    ----------
+    napari_viewer : ViewerModel
+        The viewer.
+    host : Host, optional
+        The viewer's host; found, or made, by default.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel, host: Host | None = None) -> None:
+        super().__init__()
+        self.host = host or host_of(napari_viewer)
+        self.workbench, self.scene = self.host.workbench, self.host.scene
+        self.corrections = Corrections(self.scene)
+        self._hooked: Any = None
+        self.next_button = _button("Next place to paint", "Where a stroke teaches most")
+        self.unsure_check = QCheckBox("Show where the network is unsure")
+        self.spot_button = _button("Click on spots", "Press again to end")
+        self.spot_button.setCheckable(True)
+        self.spot_class = QComboBox()
+        self.draw_button = _button("Draw areas", "Polygons; or choose another shape")
+        self.take_button = _button("Take over", "The prediction inside is right")
+        self.fill_button = _button(
+            "Rest is background", "All that is not painted in it"
+        )
+        self.test_button = _button("For testing", "Nothing inside is learned from")
+        self.test_check = QCheckBox("This whole image is for testing only")
+        self.import_button = _button("Strokes of another project…", "Same image")
+        self.mask_button = _button("A dense mask from a layer", "0 in it is background")
+        self.message = QLabel()
+        self._lay_out()
+        self._connect()
+        self._on_opened()
+        QTimer.singleShot(0, lambda: tabify(self))
+
+    def say(self, text: str) -> None:
+        """Show one sentence to the user."""
+        self.message.setText(text)
+
+    def next(self) -> None:
+        """Ask where to paint next."""
+        self._try(self.workbench.suggest, "Looking for a place …")
+
+    def take_piece(self, position: Any) -> None:
+        """Correct the piece of the prediction at a place of the world."""
+        value = self.spot_class.currentData()
+        self._count(lambda: self.corrections.take_piece(position, value))
+
+    def import_from(self, folder: Path) -> None:
+        """Take the strokes over that another project holds of this image."""
+        self._count(lambda: self._import(folder))
+
+    def _import(self, folder: Path) -> int:
+        image, strokes = self.scene.image, self.scene.strokes
+        if image is None or strokes is None:
+            raise UserError("Choose an image first, and press Start labelling.")
+        store, before = self.workbench.labels(image.key), self.scene.classes()
+        painted, classes = take_from_project(folder, image, store, before)
+        if classes != before:
+            self.workbench.set_classes(classes)
+            self.scene.show_classes(classes)
+        self.workbench.flush()
+        strokes.refresh()
+        self.scene.changed.emit()
+        return painted
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.addWidget(_heading("Where to paint next"))
+        column.addWidget(self.next_button)
+        column.addWidget(self.unsure_check)
+        column.addWidget(_heading("A spot is wrong"))
+        column.addWidget(_note("Click on it: the whole spot becomes what you choose."))
+        column.addLayout(_row(self.spot_button, self.spot_class))
+        column.addWidget(_heading("Areas"))
+        column.addWidget(_note("Draw around them, then say what is true inside."))
+        column.addWidget(self.draw_button)
+        column.addLayout(_row(self.take_button, self.fill_button, self.test_button))
+        column.addWidget(self.test_check)
+        column.addWidget(_heading("From elsewhere"))
+        column.addWidget(self.mask_button)
+        column.addWidget(self.import_button)
+        self.message.setWordWrap(True)
+        column.addWidget(self.message)
+        column.addStretch(1)
+        self.setMinimumWidth(340)
+
+    def _connect(self) -> None:
+        self.next_button.clicked.connect(self.next)
+        self.unsure_check.toggled.connect(self._show_doubt)
+        self.spot_button.toggled.connect(self._hook)
+        self.draw_button.clicked.connect(
+            lambda: self._try(
+                self.corrections.draw_areas, "Click the corners; Esc ends."
+            )
+        )
+        self.take_button.clicked.connect(
+            lambda: self._count(self.corrections.take_areas)
+        )
+        self.fill_button.clicked.connect(
+            lambda: self._count(self.corrections.fill_areas)
+        )
+        self.test_button.clicked.connect(self._test_areas)
+        self.test_check.toggled.connect(self._test_image)
+        self.mask_button.clicked.connect(self._take_mask)
+        self.import_button.clicked.connect(self._ask_project)
+        self.scene.opened.connect(self._on_opened)
+        self.scene.changed.connect(self._on_opened)
+        self.workbench.suggested.connect(self._on_suggested)
+        self.workbench.said.connect(self._on_said)
+
+    def _on_said(self, text: str) -> None:
+        if isalive(self):
+            self.say(text)
+
+    def _on_opened(self) -> None:
+        """Offer the classes of the project, and show what the image is for."""
+        if not isalive(self):  # the dock was closed; the viewer goes on
+            return
+        offered = self.spot_class.count() > 1
+        chosen = self.spot_class.currentData()
+        with QSignalBlocker(self.spot_class):
+            self.spot_class.clear()
+            for info in self.scene.classes():
+                self.spot_class.addItem(info.name, info.value)
+            self.spot_class.addItem("as predicted (it is right)", None)
+            place = self.spot_class.findData(chosen) if offered else 0
+            self.spot_class.setCurrentIndex(max(0, place))
+        image = self.scene.image
+        whole = image is not None and image.testing == (
+            tuple((0, n) for n in image.label_shape),
+        )
+        with QSignalBlocker(self.test_check):
+            self.test_check.setChecked(whole)
+        if self._hooked is not None and self._hooked is not self.scene.strokes:
+            self.spot_button.setChecked(False)
+
+    def _hook(self, wanted: bool) -> None:
+        """Listen to clicks on the strokes in place of painting."""
+        strokes = self._hooked if not wanted else self.scene.strokes
+        if strokes is None:
+            self.spot_button.setChecked(False)
+            self.say("Choose an image first, and press Start labelling.")
+            return
+        if wanted:
+            strokes.mode = "pan_zoom"
+            strokes.mouse_drag_callbacks.append(self._on_click)
+            self.scene.viewer.layers.selection.active = strokes
+            self._hooked = strokes
+        else:
+            if self._on_click in strokes.mouse_drag_callbacks:
+                strokes.mouse_drag_callbacks.remove(self._on_click)
+            strokes.mode = "paint"
+            self._hooked = None
+
+    def _on_click(self, _layer: object, event: Any) -> Any:
+        yield
+        dragged = False
+        while event.type == "mouse_move":
+            dragged = True
+            yield
+        if not dragged and isalive(self):
+            self.take_piece(event.position)
+
+    def _show_doubt(self, wanted: bool) -> None:
+        self._try(lambda: self.scene.show_probability(UNCERTAINTY if wanted else None))
+
+    def _test_areas(self) -> None:
+        self._try(
+            self.corrections.test_areas,
+            "Kept for testing from the next start of training; paint in it what is "
+            "right.",
+        )
+
+    def _test_image(self, whole: bool) -> None:
+        text = "only for testing" if whole else "for training, too"
+        self._try(
+            lambda: self.corrections.test_image(whole),
+            f"From the next start of training this image is {text}.",
+        )
+
+    def _on_suggested(self, place: Suggested) -> None:
+        """Go where the network is unsure."""
+        project = self.workbench.project
+        if not isalive(self) or project is None:
+            return
+        if self.scene.image is None or self.scene.image.key != place.key:
+            self._try(lambda: show_image(self.host, project.image(place.key)))
+        strokes = self.scene.strokes
+        if strokes is None:
+            return
+        region = list(place.region)
+        if self.scene.skip is not None:
+            region.insert(self.scene.skip, slice(None))
+        go_to(self.scene.viewer, strokes, tuple(region), centre=True)
+        self.say(f"Paint in the middle of the screen ({place.doubt:.0%} unsure).")
+
+    def _take_mask(self) -> None:
+        """Take the Labels layer that is chosen in the layer list as dense mask."""
+        layers = self.scene.viewer.layers
+        own = (self.scene.strokes, self.scene.prediction, self.scene.masks)
+        found = [x for x in layers if isinstance(x, Labels) and x not in own]
+        chosen = [x for x in found if x in layers.selection] or found[:1]
+        if len(chosen) != 1 or (len(found) > 1 and chosen[0] not in layers.selection):
+            self.say("Open the mask as a Labels layer, choose it in the layer list.")
+            return
+        self._try(
+            lambda: self.scene.adopt(chosen[0], dense=True),
+            f"Took {chosen[0].name}: 0 in it is background.",
+        )
+
+    def _ask_project(self) -> None:
+        folder = QFileDialog.getExistingDirectory(
+            self, "Take strokes from a project (.fcnproj)", str(self.workbench.home)
+        )
+        if folder:
+            self.import_from(Path(folder))
+
+    def _count(self, action: Callable[[], int]) -> None:
+        """Do something and say how much it was."""
+        try:
+            changed = action()
+        except UserError as error:
+            self.say(str(error))
+            return
+        self.say(
+            f"{changed} pixels changed; Ctrl-Z takes it back."
+            if changed
+            else "Nothing has changed: it is painted so already."
+        )
+
+    def _try(self, action: Callable[[], object], text: str = "") -> None:
+        try:
+            action()
+        except UserError as error:
+            text = str(error)
+        self.say(text)
+
+
+def _button(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button
+
+
+def _note(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setWordWrap(True)
+    return label
+
+
+def _heading(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setStyleSheet(_HEADING)
+    return label
+
+
+def _row(*widgets: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    for widget in widgets:
+        row.addWidget(widget)
+    return row

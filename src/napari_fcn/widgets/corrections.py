@@ -1,0 +1,245 @@
+"""Corrections on the image that is worked on: clicks on pieces, and drawn areas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Shapes
+
+from napari_fcn.data.correct import area_of, connected_piece, fill, fill_unpainted
+from napari_fcn.errors import UserError
+from napari_fcn.widgets.placement import placement
+from napari_fcn.widgets.view import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari.layers import Labels
+    from numpy.typing import NDArray
+
+    from napari_fcn.project import ProjectImage
+    from napari_fcn.widgets.scene import Scene
+
+    Plane = tuple[int | slice, ...]
+    Mask = NDArray[np.bool_]
+
+_CLOSED = ("rectangle", "polygon", "ellipse")
+_NO_IMAGE = "Choose an image first, and press Start labelling."
+
+
+class Corrections:
+    """What the dock Correct does.
+
+    Parameters
+    ----------
+    scene : Scene
+        The image that is worked on.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._book = scene.workbench
+        self.areas: Shapes | None = None
+
+    def take_piece(self, position: Any, value: int | None) -> int:
+        """Take the piece of the prediction under a point over into the labels.
+
+        Parameters
+        ----------
+        position : sequence of float
+            In the coordinates of the world.
+        value : int, optional
+            The class it shall be, also where another is painted; as predicted, where
+            nothing is painted, if None.
+
+        Returns
+        -------
+        int
+            How many pixels have changed.
+
+        Raises
+        ------
+        UserError
+            If there is no prediction there.
+        """
+        image, strokes = self._here()
+        point = np.asarray(strokes.world_to_data(position))
+        point = self._without_channel(np.round(point).astype(int))
+        axes = self._plane_axes(image)
+        predicted, plane = self._prediction(image, strokes)
+        spot = (int(point[axes[0]]), int(point[axes[1]]))
+        mask = connected_piece(predicted, spot)
+        if predicted[spot] < 0:
+            raise UserError("Nothing is predicted there yet; wait for the prediction.")
+        store = self._book.labels(image.key)
+        if value is None:
+            changed = fill_unpainted(store, plane, mask, self._painted(predicted))
+        else:
+            changed = fill(store, plane, mask, value)
+        return self._done(strokes, changed)
+
+    def draw_areas(self) -> Shapes:
+        """Show a layer to draw areas in."""
+        image, strokes = self._here()
+        layers = self._scene.viewer.layers
+        if self.areas is None or self.areas not in layers:
+            self.areas = Shapes(
+                ndim=strokes.ndim,
+                name=f"{image.name} – areas",
+                edge_color="#ffffff",
+                face_color="#ffffff30",
+                **placement(strokes, strokes.ndim),
+            )
+            layers.append(self.areas)
+        self.areas.mode = "add_polygon"
+        layers.selection.active = self.areas
+        return self.areas
+
+    def take_areas(self) -> int:
+        """Take the prediction inside the areas over where nothing is painted.
+
+        Raises
+        ------
+        UserError
+            If no area is drawn, or nothing is predicted.
+        """
+        image, strokes = self._here()
+        store, changed = self._book.labels(image.key), 0
+        predicted, here = self._prediction(image, strokes)
+        for plane, mask in self._masks(image, strokes):
+            if plane == here:
+                found = mask & (predicted >= 0)
+                values = self._painted(predicted)
+                changed += fill_unpainted(store, plane, found, values)
+        self._clear()
+        return self._done(strokes, changed)
+
+    def fill_areas(self) -> int:
+        """Make all that is not painted inside the areas background.
+
+        Raises
+        ------
+        UserError
+            If no area is drawn.
+        """
+        image, strokes = self._here()
+        store, changed = self._book.labels(image.key), 0
+        for plane, mask in self._masks(image, strokes):
+            changed += fill_unpainted(store, plane, mask, self._background())
+        self._clear()
+        return self._done(strokes, changed)
+
+    def test_areas(self) -> int:
+        """Keep the boxes around the areas for testing; returns how many there are.
+
+        Raises
+        ------
+        UserError
+            If no area is drawn.
+        """
+        image, strokes = self._here()
+        first, second = self._plane_axes(image)
+        boxes = list(image.testing)
+        for plane, mask in self._masks(image, strokes):
+            if not mask.any():
+                continue
+            box = [(i, i + 1) if isinstance(i, int) else (0, 0) for i in plane]
+            for axis, found in ((first, mask.any(1)), (second, mask.any(0))):
+                inside = np.flatnonzero(found)
+                box[axis] = (int(inside[0]), int(inside[-1]) + 1)
+            boxes.append(tuple(box))
+        self._scene.note(self._book.set_testing(image, tuple(boxes)))
+        self._clear()
+        return len(boxes)
+
+    def test_image(self, whole: bool) -> None:
+        """Keep the whole image for testing, or nothing of it."""
+        image, _ = self._here()
+        box = tuple((0, n) for n in image.label_shape)
+        self._scene.note(self._book.set_testing(image, (box,) if whole else ()))
+
+    # Where it is
+
+    def _here(self) -> tuple[ProjectImage, Labels]:
+        image, strokes = self._scene.image, self._scene.strokes
+        if image is None or strokes is None:
+            raise UserError(_NO_IMAGE)
+        return image, strokes
+
+    def _plane_axes(self, image: ProjectImage) -> tuple[int, int]:
+        """Return the axes of a plane in the labels, in the order of the array."""
+        one, two = image.label_axes.spatial(2)
+        return (one, two) if one < two else (two, one)
+
+    def _without_channel(self, point: NDArray[Any]) -> NDArray[Any]:
+        skip = self._scene.skip
+        return point if skip is None else np.delete(point, skip)
+
+    def _prediction(
+        self, image: ProjectImage, strokes: Labels
+    ) -> tuple[NDArray[np.int16], Plane]:
+        """Return what is predicted of the plane on the screen; -1 where not seen."""
+        seen = visible(
+            self._scene.viewer, strokes, image.label_axes, 2, self._scene.skip
+        )
+        places = image.label_axes.samples(2)
+        index: list[int | slice] = [slice(None)] * len(image.label_shape)
+        for axis, i in zip(places, seen.sample, strict=True):
+            index[axis] = i
+        plane = tuple(index)
+        stored = np.asarray(self._book.prediction(image.key)[plane])
+        rows, columns = image.label_axes.spatial(2)
+        region = seen.region if rows < columns else seen.region[::-1]
+        found = np.full(stored.shape, -1, np.int16)
+        found[region] = stored[region]
+        if not stored.any():
+            raise UserError("Nothing is predicted yet; train first.")
+        return found, plane
+
+    def _masks(
+        self, image: ProjectImage, strokes: Labels
+    ) -> Iterator[tuple[Plane, Mask]]:
+        areas = self._scene.viewer.layers.selection.active
+        if not isinstance(areas, Shapes):
+            areas = self.areas
+        if areas is None or areas not in self._scene.viewer.layers or not areas.nshapes:
+            raise UserError("Draw an area first, around what you mean.")
+        first, second = self._plane_axes(image)
+        shape = (image.label_shape[first], image.label_shape[second])
+        current = np.array(self._scene.viewer.dims.point)
+        for corners, kind in zip(areas.data, areas.shape_type, strict=True):
+            if kind not in _CLOSED:
+                continue
+            world = np.array([areas.data_to_world(c) for c in corners])
+            if world.shape[1] < strokes.ndim:  # drawn on a picture without sliders
+                lead = np.repeat(current[None, : -world.shape[1]], len(world), 0)
+                world = np.concatenate([lead, world], 1)
+            points = np.array([strokes.world_to_data(w) for w in world])
+            points = np.array([self._without_channel(p) for p in points])
+            index: list[int | slice] = [slice(None)] * len(image.label_shape)
+            for axis in range(len(index)):
+                if axis not in (first, second):
+                    index[axis] = int(np.round(points[0, axis]))
+            yield tuple(index), area_of(kind, points[:, (first, second)], shape)
+
+    def _clear(self) -> None:
+        areas = self._scene.viewer.layers.selection.active
+        areas = areas if isinstance(areas, Shapes) else self.areas
+        if areas is not None:
+            areas.data = []
+
+    # What it becomes
+
+    def _background(self) -> int:
+        classes = self._scene.classes()
+        return next((c.value for c in classes if c.background), 1)
+
+    def _painted(self, predicted: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Return painted numbers, which have one for the background."""
+        return np.where(predicted == 0, self._background(), predicted)
+
+    def _done(self, strokes: Labels, changed: int) -> int:
+        self._book.flush()
+        strokes.refresh()
+        return changed

@@ -1,0 +1,72 @@
+"""Models of a project at earlier times."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_fcn.config import ModelConfig, NetworkConfig, classes_from_values
+from napari_fcn.engine.model import Model, load_model
+from napari_fcn.errors import UserError
+from napari_fcn.networks import build_network
+from napari_fcn.project import Project
+from napari_fcn.project.snapshots import (
+    MOST,
+    keep_snapshot,
+    return_to,
+    snapshots,
+)
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project.create(tmp_path / "p")
+
+
+def train(project, steps: int, score: float | None) -> None:
+    """Put a model there, as a run does."""
+    network = NetworkConfig(width=4, depth=1, out_channels=2)
+    config = ModelConfig(
+        network=network,
+        classes=classes_from_values([1, 2]),
+        training={"steps": steps, "held_out_dice": score},
+    )
+    Model(config, build_network(network)).save(project.model)
+
+
+def test_kept_listed_and_returned_to(project):
+    with pytest.raises(UserError, match="train first"):
+        keep_snapshot(project)
+    for steps, score in ((10, None), (20, 0.9), (30, 0.7)):
+        train(project, steps, score)
+        keep_snapshot(project)
+        assert keep_snapshot(project) is None  # that one is there
+    found = snapshots(project)
+    assert [(s.steps, s.score) for s in found] == [(30, 0.7), (20, 0.9), (10, None)]
+    project.checkpoint.write_bytes(b"x")
+    train(project, 40, 0.6)
+    return_to(project, found[1])
+    assert load_model(project.model).config.training["steps"] == 20
+    assert not project.checkpoint.exists()
+    assert snapshots(project)[0].steps == 40  # nothing is lost by going back
+
+
+def test_what_is_damaged_is_left_out(project):
+    train(project, 1, None)
+    keep_snapshot(project)
+    folder = project.folder / "models" / "snapshots"
+    (folder / "broken.safetensors").write_bytes(b"\x00" * 30)
+    (folder / "empty.safetensors").write_bytes(b"")
+    assert len(snapshots(project)) == 1
+    project.model.write_bytes(b"broken")
+    with pytest.raises(UserError, match="damaged"):
+        keep_snapshot(project)
+
+
+def test_old_ones_are_thinned_out(project):
+    for steps in range(3 * MOST):
+        train(project, steps, None)
+        keep_snapshot(project)
+    found = [s.steps for s in snapshots(project)]
+    assert len(found) <= MOST + 1
+    assert found[:5] == [3 * MOST - 1 - n for n in range(5)]
+    assert found[-1] < MOST

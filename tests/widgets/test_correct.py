@@ -1,0 +1,209 @@
+"""Corrections on a viewer without a window, with predictions laid out by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_fcn.config import ClassInfo
+from napari_fcn.data import samples
+from napari_fcn.widgets.correct_dock import CorrectDock
+from napari_fcn.widgets.host import Host
+from napari_fcn.workbench.protocol import Suggested
+from napari_fcn.workbench.session import Workbench
+
+CLASSES = (
+    ClassInfo(value=1, name="background", background=True),
+    ClassInfo(value=2, name="cell"),
+    ClassInfo(value=3, name="debris"),
+)
+
+
+class NoEngine:
+    """Notes what it is asked."""
+
+    pid = None
+
+    def __init__(self) -> None:
+        self.asked: list = []
+
+    def send(self, command) -> None:
+        self.asked.append(command)
+
+    def events(self) -> list:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def dock(qtbot, tmp_path):
+    viewer = ViewerModel()
+    book = Workbench(tmp_path / "home", NoEngine)
+    host = Host(viewer, book)
+    layer = viewer.add_image(samples.blobs(3, 64)[0], name="cells", scale=(2, 0.5, 0.5))
+    host.scene.work_on(layer, "ZYX")
+    book.set_classes(CLASSES)
+    found = CorrectDock(viewer, host)
+    qtbot.addWidget(found)
+    predicted = book.prediction(host.scene.image.key)
+    predicted[1, 10:20, 10:20] = 2
+    predicted[1, 40:50, 40:50] = 3
+    viewer.dims.set_current_step(0, 1)
+    yield found
+    host.close()
+
+
+def labels(dock):
+    return np.asarray(dock.scene.strokes.data)
+
+
+def click(dock, z, y, x) -> None:
+    """A click on a pixel, as napari tells of one."""
+    world = dock.scene.strokes.data_to_world((z, y, x))
+    callback = dock.scene.strokes.mouse_drag_callbacks[-1]
+    event = SimpleNamespace(type="mouse_press", position=tuple(world))
+    steps = callback(dock.scene.strokes, event)
+    next(steps)
+    event.type = "mouse_release"
+    with pytest.raises(StopIteration):
+        next(steps)
+
+
+def choose(dock, text) -> None:
+    dock.spot_class.setCurrentIndex(dock.spot_class.findText(text))
+
+
+def test_one_click_mends_a_wrong_spot_and_undo_takes_it_back(dock):
+    dock._on_opened()
+    dock.spot_button.setChecked(True)
+    choose(dock, "background")
+    click(dock, 1, 15, 15)
+    assert (labels(dock)[1, 10:20, 10:20] == 1).all()
+    assert (labels(dock) > 0).sum() == 100
+    assert "100 pixels changed" in dock.message.text()
+    dock.scene.strokes.undo()
+    assert not labels(dock).any()
+    choose(dock, "as predicted (it is right)")
+    click(dock, 1, 45, 45)
+    assert (labels(dock)[1, 40:50, 40:50] == 3).all()
+    click(dock, 1, 0, 0)  # the background is a piece, too
+    assert (labels(dock)[1] == 1).sum() == 64 * 64 - 200
+    dock.spot_button.setChecked(False)
+    assert dock.scene.strokes.mode == "paint"
+
+
+def draw(dock, *shapes) -> None:
+    areas = dock.corrections.draw_areas()
+    for kind, corners in shapes:
+        areas.add(np.array(corners, float), shape_type=kind)
+
+
+BOX = ("rectangle", [[1, 5, 5], [1, 5, 25], [1, 25, 25], [1, 25, 5]])
+
+
+def test_areas_are_taken_over_and_the_rest_made_background(dock):
+    dock.scene.strokes.data[1, 12, 12] = 3
+    dock.workbench.flush()
+    draw(dock, BOX)
+    dock.take_button.click()
+    inside = labels(dock)[1, 6:25, 6:25]
+    assert (inside > 0).all()
+    assert (inside == 2).sum() == 99
+    assert labels(dock)[1, 12, 12] == 3
+    assert not labels(dock)[0].any()
+    assert not labels(dock)[1, 30:].any()
+    assert dock.corrections.areas.nshapes == 0
+    dock.take_button.click()
+    assert "Draw an area first" in dock.message.text()
+    draw(dock, ("polygon", [[2, 30, 30], [2, 30, 50], [2, 50, 30]]))
+    dock.fill_button.click()
+    assert labels(dock)[2, 35, 35] == 1
+    assert labels(dock)[2, 48, 48] == 0
+    dock.scene.strokes.undo()
+    dock.scene.strokes.undo()
+    assert (labels(dock) > 0).sum() == 1
+
+
+def test_areas_and_images_for_testing(dock):
+    draw(dock, BOX)
+    dock.test_button.click()
+    image = dock.workbench.project.record.images[0]
+    assert len(image.testing) == 1
+    (z, y, x) = image.testing[0]
+    assert z == (1, 2)
+    assert y[0] in (5, 6)
+    assert y[1] in (25, 26)
+    assert x == y
+    dock.test_check.setChecked(True)
+    assert dock.workbench.project.record.images[0].testing == (
+        ((0, 3), (0, 64), (0, 64)),
+    )
+    dock._on_opened()
+    assert dock.test_check.isChecked()
+    dock.test_check.setChecked(False)
+    assert dock.workbench.project.record.images[0].testing == ()
+
+
+@pytest.mark.parametrize(("value", "painted"), [(255, 2), (1, 2)])
+def test_a_dense_mask_of_one_number(dock, value, painted):
+    mask = np.zeros((3, 64, 64), np.uint8)
+    mask[0, :5] = value
+    dock.scene.viewer.add_labels(mask, name="mask")
+    dock.mask_button.click()
+    assert "0 in it is background" in dock.message.text()
+    np.testing.assert_array_equal(labels(dock), np.where(mask, painted, 1))
+    dock.scene.strokes.undo()
+    assert not labels(dock).any()
+
+
+def test_a_dense_mask_of_classes_and_one_that_does_not_fit(dock):
+    dock.mask_button.click()
+    assert "Open the mask as a Labels layer" in dock.message.text()
+    mask = np.zeros((3, 64, 64), np.uint8)
+    mask[0, :5], mask[0, 5:9] = 3, 4
+    dock.scene.viewer.add_labels(mask, name="mask")
+    dock.mask_button.click()
+    np.testing.assert_array_equal(labels(dock), np.where(mask, mask, 1))
+    assert [c.value for c in dock.scene.classes()] == [1, 2, 3, 4]
+    wrong = dock.scene.viewer.add_labels(np.ones((3, 9, 9), np.uint8), name="wrong")
+    dock.scene.viewer.layers.selection = {wrong}
+    dock.mask_button.click()
+    assert "choose another layer" in dock.message.text()
+
+
+def test_the_next_place_is_shown(dock):
+    dock.next_button.click()
+    asked = dock.workbench._engine.asked[-1]
+    assert [i.key for i in asked.images] == [dock.scene.image.key]
+    region = (slice(2, 3), slice(40, 41), slice(8, 9))
+    dock.workbench._on_suggested(Suggested(dock.scene.image.key, region, 0.7))
+    assert dock.scene.viewer.dims.current_step[0] == 2
+    camera = getattr(dock.scene.viewer, "scene", dock.scene.viewer).camera
+    assert tuple(camera.center[-2:]) == pytest.approx((20, 4))
+    assert "70% unsure" in dock.message.text()
+    dock.next_button.click()
+    before = dock.workbench._engine.asked[-1].before
+    assert before == ((dock.scene.image.key, region),)
+
+
+def test_without_an_image_or_prediction_it_says_what_to_do(qtbot, tmp_path, dock):
+    dock.workbench.prediction(dock.scene.image.key)[...] = 0
+    dock.spot_button.setChecked(True)
+    click(dock, 1, 15, 15)
+    assert "train first" in dock.message.text()
+    host = Host(ViewerModel(), Workbench(tmp_path / "empty", NoEngine))
+    empty = CorrectDock(host.viewer, host)
+    qtbot.addWidget(empty)
+    for button in (empty.draw_button, empty.take_button, empty.fill_button):
+        button.click()
+        assert "Choose an image first" in empty.message.text()
+    empty.spot_button.setChecked(True)
+    assert not empty.spot_button.isChecked()
+    empty.next_button.click()
+    assert "choose an image first" in empty.message.text()
+    host.close()

@@ -1,0 +1,143 @@
+"""Projects in a real viewer: dropped on it, listed, moved, images found again."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_fcn.data import samples
+from napari_fcn.data.axes import Axes
+from napari_fcn.errors import UserError
+from napari_fcn.project import Project
+from napari_fcn.widgets.opening import get_project_reader, open_project
+from napari_fcn.widgets.project_dock import ProjectDock
+from napari_fcn.widgets.train_dock import TrainDock
+from napari_fcn.workbench.session import Workbench
+
+AXES = Axes.of("ZYX", (2.0, 0.5, 0.5), "micrometer")
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A project of two images, one linked and one copied, each with a stroke."""
+    home = tmp_path / "home"
+    book = Workbench(home)
+    first, _ = samples.blobs(3, 96)
+    np.save(tmp_path / "linked.npy", first)
+    entries = [book.add_image(first, AXES, "linked", tmp_path / "linked.npy")]
+    entries.append(book.add_image(first[:2, :64], AXES, "copied"))
+    for number, entry in enumerate(entries):
+        book.labels(entry.key)[1, 20:30, 20:30] = 1 + number
+    book.close()
+    return book.project.folder
+
+
+def test_reopened_with_strokes_scale_and_undo(window, made):
+    dock = ProjectDock(window.viewer, window.host)
+    window.viewer.window.add_dock_widget(dock)
+    dock.open(made)
+    scene = window.host.scene
+    assert dock.message.text() == ""
+    assert tuple(scene.strokes.scale) == AXES.scale
+    assert scene.strokes.data[1, 25, 25] == 1
+    assert window.train.paint_box.isEnabled()
+    assert str(made.name) in window.train.place.text()
+    window.viewer.dims.set_current_step(0, 0)
+    QTest.keyClick(window.canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not np.asarray(scene.strokes.data).any()
+    assert window.viewer.dims.current_step[0] == 1  # where the stroke was
+    # the other image
+    assert [dock.image_list.item(i).text() for i in range(2)] == ["linked", "copied"]
+    dock.image_list.setCurrentRow(1)
+    dock.show_chosen_image()
+    assert scene.image.name == "copied"
+    assert scene.strokes.data[1, 25, 25] == 2
+    dock.image_list.setCurrentRow(0)
+    dock.show_chosen_image()
+    images = [x for x in window.viewer.layers if x.name in ("linked", "copied")]
+    assert len(images) == 2  # shown once each
+
+
+def test_a_project_dropped_on_the_window(make_napari_viewer, made):
+    viewer = make_napari_viewer()
+    viewer.open(str(made), plugin="napari-fcn")
+    dock = viewer.window._qt_window.findChild(TrainDock)
+    try:
+        assert dock.scene.strokes.data[1, 25, 25] == 1
+        assert dock.workbench.project.folder == made
+    finally:
+        dock.workbench.close()
+
+
+def test_what_is_no_project_is_left_to_others(tmp_path, made):
+    assert get_project_reader(str(tmp_path)) is None
+    assert get_project_reader([str(made)]) is None
+    assert get_project_reader(str(made)) is not None
+
+
+def test_a_missing_image_is_said_and_found(window, made, tmp_path):
+    shutil.move(tmp_path / "linked.npy", tmp_path / "renamed.npy")
+    dock = ProjectDock(window.viewer, window.host)
+    dock.open(made)
+    assert any("no file" in text for text in window.said)
+    assert window.host.scene.image.name == "copied"  # the one that is there
+    assert "missing" in dock.image_list.item(0).text()
+    dock.image_list.setCurrentRow(0)
+    dock.find(tmp_path / "renamed.npy")
+    assert dock.message.text() == ""
+    assert window.host.scene.image.name == "linked"
+    assert window.host.scene.strokes.data[1, 25, 25] == 1
+    dock.deleteLater()
+
+
+def test_a_project_in_use_and_one_that_is_none(window, made, tmp_path):
+    other = Workbench(tmp_path / "home")
+    other.open_project(made)
+    dock = ProjectDock(window.viewer, window.host)
+    dock.open(made)
+    assert "close it there first" in dock.message.text()
+    dock.open(tmp_path)
+    assert "no project" in dock.message.text()
+    other.close()
+    with pytest.raises(UserError):
+        open_project(window.host, tmp_path)
+    dock.deleteLater()
+
+
+def test_moved_from_the_dock_while_shown(window, made, tmp_path):
+    dock = ProjectDock(window.viewer, window.host)
+    dock.open(made)
+    dock.image_list.setCurrentRow(1)
+    dock.show_chosen_image()
+    (tmp_path / "new").mkdir()
+    dock.move_to(tmp_path / "new")
+    scene = window.host.scene
+    assert dock.message.text() == ""
+    assert scene.strokes.data[1, 25, 25] == 2
+    assert np.asarray(scene.layer.data).any()
+    assert window.workbench.project.folder == tmp_path / "new" / made.name
+    assert not made.exists()
+    dock.deleteLater()
+
+
+def test_the_start_list(window, made, stack_file):
+    window.workbench.recent.note(made)
+    dock = ProjectDock(window.viewer, window.host)
+    assert dock.recent_list.count() == 1
+    assert dock.recent_list.item(0).text().startswith(made.stem)
+    item = dock.recent_list.item(0)
+    dock.recent_list.itemDoubleClicked.emit(item)
+    assert window.workbench.project.folder == made
+    assert dock.recent_list.count() == 0  # the open one is above
+    pictures = list((made / "images").glob("*.png"))
+    assert len(pictures) == 1
+    assert not dock.image_list.item(0).icon().isNull()
+    window.train.image_box.open_path(stack_file[0])
+    window.train.start()
+    assert dock.image_list.count() == 3  # taken into the open project
+    assert len(Project.open(made).record.images) == 3
+    dock.deleteLater()

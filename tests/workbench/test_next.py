@@ -1,0 +1,139 @@
+"""Where to paint next, going back to earlier networks, strokes of other projects."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_fcn.config import ClassInfo, ModelConfig, NetworkConfig, classes_from_values
+from napari_fcn.data.axes import Axes
+from napari_fcn.engine.device import choose_compute
+from napari_fcn.engine.events import Message
+from napari_fcn.engine.model import Model
+from napari_fcn.errors import UserError
+from napari_fcn.networks import build_network
+from napari_fcn.project.snapshots import snapshots
+from napari_fcn.workbench.importing import take_from_project
+from napari_fcn.workbench.live import LiveNetwork
+from napari_fcn.workbench.protocol import Suggest
+from napari_fcn.workbench.session import Workbench
+from napari_fcn.workbench.suggest import run_suggest
+
+AXES = Axes.of("ZYX")
+PIXELS = np.random.default_rng(0).integers(0, 255, (4, 96, 96)).astype(np.uint8)
+
+
+@pytest.fixture
+def book(tmp_path):
+    workbench = Workbench(tmp_path / "home")
+    yield workbench
+    workbench.close()
+
+
+@pytest.fixture
+def network():
+    config = NetworkConfig(width=4, depth=1, out_channels=2)
+    model = Model(
+        ModelConfig(network=config, classes=classes_from_values([1, 2])),
+        build_network(config).eval(),
+    )
+    return LiveNetwork(model, choose_compute("cpu"), 10, learning=False)
+
+
+def ask(book, network, before=(), seed=0):
+    told = []
+    project = book.project
+    command = Suggest(project.folder, project.record.images, tuple(before), seed)
+    run_suggest(command, network, told.append, lambda: None)
+    assert len(told) == 1
+    return told[0]
+
+
+def test_places_are_unpainted_and_spread_over_images_and_slices(book, network):
+    entries = [book.add_image(PIXELS, AXES, "one")]
+    entries.append(book.add_image(PIXELS[:, :64], AXES, "two"))
+    book.labels(entries[0].key)[0] = 1
+    book.flush()
+    before = []
+    for seed in range(8):
+        place = ask(book, network, before, seed)
+        assert 0 < place.doubt <= 1
+        labels = book.labels(place.key)
+        assert not labels[place.region].any()
+        assert not (place.key == entries[0].key and place.region[0].start == 0)
+        before.append((place.key, place.region))
+    assert {key for key, _ in before} == {e.key for e in entries}
+    assert len({(key, region[0].start) for key, region in before}) >= 5
+
+
+def test_without_a_network_or_with_all_painted_it_is_said(book, network):
+    entry = book.add_image(PIXELS, AXES, "one")
+    said = ask(book, None)
+    assert isinstance(said, Message)
+    assert "Train first" in said.text
+    book.labels(entry.key)[...] = 1
+    book.flush()
+    assert isinstance(ask(book, network), Message)
+
+
+def test_strokes_of_another_project(book, tmp_path):
+    other = Workbench(tmp_path / "other")
+    entry = other.add_image(PIXELS, AXES, "cells")
+    other.set_classes(
+        (
+            ClassInfo(value=1, name="ground", background=True),
+            ClassInfo(value=2, name="nucleus"),
+            ClassInfo(value=5, name="debris"),
+        )
+    )
+    for value in (1, 2, 5):
+        other.labels(entry.key)[1, 10 * value : 10 * value + 5] = value
+    other.close()
+    mine = book.add_image(PIXELS, AXES, "cells")
+    classes = (
+        ClassInfo(value=1, name="background", background=True),
+        ClassInfo(value=2, name="debris"),
+    )
+    store = book.labels(mine.key)
+    store[1, 10:12] = 2
+    folder = other.project.folder
+    painted, found = take_from_project(folder, mine, store, classes)
+    assert painted == (3 + 5 + 5) * 96
+    assert [(c.value, c.name) for c in found] == [
+        (1, "background"), (2, "debris"), (3, "nucleus")
+    ]  # fmt: skip
+    assert [int(store[1, y, 0]) for y in (10, 12, 20, 50)] == [2, 1, 3, 2]
+    store.undo()
+    assert [int(store[1, y, 0]) for y in (10, 12, 20, 50)] == [2, 0, 0, 0]
+    third = book.add_image(PIXELS[:2], AXES, "else")
+    with pytest.raises(UserError, match="no image like else"):
+        take_from_project(folder, third, book.labels(third.key), classes)
+    with pytest.raises(UserError, match="no project"):
+        take_from_project(tmp_path, mine, store, classes)
+
+
+def test_training_keeps_snapshots_and_goes_on_from_an_earlier_one(bench):
+    book = bench.workbench
+    entry, _, _ = bench.open_blobs()
+    whole = tuple((0, n) for n in entry.label_shape)
+    box = ((0, 2), *whole[1:])
+    book.set_testing(entry, (box,))
+    book.train()
+    bench.until(lambda: book.status.step >= 5, "steps")
+    book.suggest()
+    places = []
+    book.suggested.connect(places.append)
+    bench.until(lambda: places, "a place")
+    assert places[0].key == entry.key
+    with pytest.raises(UserError, match="Stop the training"):
+        book.return_to(None)
+    book.stop()
+    bench.until(lambda: bench.finished, "the end")
+    assert bench.scored[-1].held_out
+    found = snapshots(book.project)
+    assert len(found) == 1
+    book.return_to(found[0])
+    assert not book.project.checkpoint.exists()
+    book.train()
+    bench.until(lambda: book.status.step >= 2, "steps from the snapshot")
+    assert not any("Going on" in text for text in bench.said[-1:])
