@@ -47,7 +47,10 @@ def test_open_paint_train_correct_export(window, stack_file, tmp_path):
     painted = store[middle]
     assert {1, 2} <= set(np.unique(painted))
     assert (truth[middle][painted > 0] == painted[painted > 0]).mean() > 0.9
-    assert not store.dirty  # on disk once the button was released
+    # In the log once the button was released, in the labels a moment later.
+    folder = book.project.folder
+    np.testing.assert_array_equal(scene.image.strokes(folder)[middle], painted)
+    window.until(lambda: not store.dirty, "writing")
     np.testing.assert_array_equal(
         scene.image.labels(book.project.folder)[middle], painted
     )
