@@ -14,6 +14,7 @@ from napari_fcn.config import (
     BACKGROUND,
     AugmentationConfig,
     ClassInfo,
+    DensityConfig,
     Frozen,
     ModelConfig,
     NetworkConfig,
@@ -33,7 +34,12 @@ EXAMPLES = [
         classes=classes_from_values([1, 2]),
         training={"steps": 3, "held_out_dice": None, "seconds": 1.5},
     ),
-    ModelConfig(task="density", network=NetworkConfig(out_channels=1)),
+    ModelConfig(
+        task="density",
+        network=NetworkConfig(out_channels=1),
+        classes=classes_from_values([1])[:1],
+        density=DensityConfig(widths=((2.0, 2.0),), gains=(1.25,)),
+    ),
 ]
 
 
