@@ -19,6 +19,8 @@ from napari_fcn.config import (
     ModelConfig,
     NetworkConfig,
     NormalisationConfig,
+    OutputInfo,
+    RegressionConfig,
     TrainingConfig,
     classes_from_values,
     default_colour,
@@ -168,7 +170,8 @@ def test_a_segmentation_has_a_channel_per_class(number):
     classes = classes_from_values(range(1, number + 1))
     with pytest.raises(ValidationError, match=f"{number} classes do not fit 2 output"):
         ModelConfig(classes=classes)
-    ModelConfig(task="regression", classes=classes)
+    outputs = RegressionConfig(outputs=(OutputInfo(name="a"), OutputInfo(name="b")))
+    ModelConfig(task="regression", classes=classes, regression=outputs)
 
 
 @pytest.mark.parametrize(
