@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from napari_fcn.project import Project
-from napari_fcn.workbench import protocol, server
+from napari_fcn.workbench import protocol, run
 
 
 def learn(project: Project, log: Path) -> None:
@@ -31,13 +31,13 @@ def learn(project: Project, log: Path) -> None:
     )
 
     def between_steps() -> None:
-        run.keep()
+        learning.keep()
         with log.open("a") as file:
-            file.write(f"{run.trainer.step_number}\n")
+            file.write(f"{learning.trainer.step_number}\n")
 
-    server._CHECKPOINT_EVERY = 1e9  # only the one above
-    run = server._Run(command, lambda _: None, between_steps)
-    run.train()
+    run._CHECKPOINT_EVERY = 1e9  # only the one above
+    learning = run.Run(command, lambda _: None, between_steps)
+    learning.train()
 
 
 def main() -> None:

@@ -23,7 +23,8 @@ def main() -> None:
     import torch
 
     from napari_fcn.workbench.protocol import Ready
-    from napari_fcn.workbench.server import Server, warm_up
+    from napari_fcn.workbench.server import Server
+    from napari_fcn.workbench.warm_up import warm_up
 
     torch.set_num_threads(options["threads"])
     device = warm_up()

@@ -7,43 +7,24 @@ thread; every signal is emitted there.
 from __future__ import annotations
 
 import shutil
-import tempfile
-import time
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING
 
-from psygnal import Signal
-
-from napari_fcn.config import NetworkConfig, TrainingConfig
-from napari_fcn.data.files import atomic_path, remove
-from napari_fcn.engine.events import Finished, Message, Scored, Started, Stepped
+from napari_fcn.data.files import atomic_path
 from napari_fcn.errors import UserError
-from napari_fcn.project import Project, ProjectImage
-from napari_fcn.project.recent import RecentProjects, default_file
 from napari_fcn.project.snapshots import Snapshot, return_to
 from napari_fcn.workbench import protocol
 from napari_fcn.workbench.process import EngineProcess
-from napari_fcn.workbench.questions import Answer, Question
-from napari_fcn.workbench.status import Status
-from napari_fcn.workbench.stores import OpenProject
+from napari_fcn.workbench.project_client import ProjectClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from napari_fcn.config import ClassInfo
-    from napari_fcn.data.axes import Axes
-    from napari_fcn.data.store import ChunkStore, Region
-    from napari_fcn.data.strokes import StrokeStore
-
-    Boxes = tuple[tuple[tuple[int, int], ...], ...]
-
-_SMOOTH = 0.8
-"""Weight of the past in the speed that is shown."""
+    from napari_fcn.project import Project, ProjectImage
 
 
-class Workbench:
-    """What one viewer works with.
+class Workbench(ProjectClient):
+    """What one viewer works with: trains, predicts and exports what its project holds.
 
     Parameters
     ----------
@@ -51,79 +32,15 @@ class Workbench:
         Where new projects are made; ``~/napari-fcn`` by default.
     start_process : callable, optional
         Starts an engine.
-
-    Attributes
-    ----------
-    status : Status
-        What it is doing now.
     """
-
-    status_changed = Signal(Status)
-    stepped = Signal(float, float)
-    scored = Signal(Scored)
-    shown = Signal(protocol.Shown)
-    said = Signal(str)
-    finished = Signal(Finished)
-    job_finished = Signal(protocol.JobFinished)
-    project_changed = Signal(Project)
-    settings_changed = Signal(NetworkConfig, TrainingConfig)
-    answered = Signal(object)
-    suggested = Signal(protocol.Suggested)
 
     def __init__(
         self,
         home: Path | None = None,
         start_process: Callable[[], EngineProcess] = EngineProcess,
     ) -> None:
-        self.recent = RecentProjects(home / "recent.json" if home else default_file())
-        self.home = home or self.recent.home or Path.home() / "napari-fcn"
-        self.status = Status()
-        self._start_process = start_process
-        self._engine: EngineProcess | None = None
-        self._open: OpenProject | None = None
-        self._look: protocol.Look | None = None
+        super().__init__(home, start_process)
         self._train_later: tuple[Path | None, bool] | None = None
-        self._last_step = (0.0, 0)
-        self._suggestions: list[tuple[str, Region]] = []
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            protocol.Ready: lambda e: self._set(warm=True, device=e.device),
-            Started: lambda e: self._set(device=e.device),
-            Stepped: self._on_step,
-            Scored: self._on_scored,
-            Message: lambda e: self.said.emit(e.text),
-            protocol.Paused: lambda _: self._set(state="paused", speed=0.0),
-            protocol.Resumed: self._on_resumed,
-            protocol.Shown: self._on_shown,
-            protocol.JobProgress: lambda e: self._set(job=e.job, share=e.share),
-            protocol.JobFinished: self._on_job_finished,
-            protocol.Suggested: self._on_suggested,
-            Finished: self._on_finished,
-            protocol.EngineDied: self._on_death,
-            **dict.fromkeys(get_args(Answer), self.answered.emit),
-        }
-
-    def start_engine(self) -> None:
-        """Start the engine's process, so that it is warm when needed."""
-        if self._engine is not None:
-            return
-        self._engine = self._start_process()
-        if self._look is not None:
-            self._engine.send(self._look)
-        self._set(state="ready", warm=False, device="")
-
-    @property
-    def engine_pid(self) -> int | None:
-        """Number of the engine's process, if it runs."""
-        return self._engine.pid if self._engine is not None else None
-
-    def close(self) -> None:
-        """Write what was painted and end the engine."""
-        self.flush()
-        if self._open is not None:
-            self._open.close()
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
 
     def poll(self, *, flush: bool = True) -> None:
         """Take what the engine has told and emit it.
@@ -133,169 +50,10 @@ class Workbench:
         flush : bool
             Whether to write strokes that wait; not while one is drawn.
         """
-        if self._engine is not None:
-            for event in self._engine.events():
-                self._handlers[type(event)](event)
+        super().poll()
         self._watch_copies()
         if flush:
             self.flush()
-
-    # Project and images
-
-    @property
-    def project(self) -> Project | None:
-        """The project, once there is one."""
-        return self._open.project if self._open is not None else None
-
-    def create_project(self, name: str) -> Project:
-        """Make a project in the home folder, or in a temporary one if it must be."""
-        try:
-            project = Project.create(self.home / name)
-        except UserError as error:
-            place = Path(tempfile.mkdtemp(prefix="napari-fcn-"))
-            project = Project.create(place / name)
-            self.said.emit(f"{error} For now it is kept in {place}.")
-        self._use_project(project)
-        return project
-
-    def open_project(self, folder: Path) -> Project:
-        """Open a project; raises `UserError` if it cannot be."""
-        project = Project.open(folder)
-        self._use_project(project)
-        if project.model.is_file():
-            self._send(protocol.UseModel(project.model))
-        return project
-
-    def choose_home(self, folder: Path) -> None:
-        """Make new projects in this folder from now on."""
-        self.home = folder
-        self.recent.home = folder
-
-    def move_project(self, parent: Path) -> Project:
-        """Move the project, with all that is in it, into another folder.
-
-        Raises
-        ------
-        UserError
-            If it cannot be moved; then it stays where it is.
-        """
-        if self.status.state not in ("ready", "dead") or self.status.job:
-            raise UserError("Stop the training that runs first.")
-        before = self._opened().project.folder
-        target = parent / before.name
-        if target.exists():
-            raise UserError(f"There is a {target.name} in {parent}; choose elsewhere.")
-        self.flush()
-        if any(self.labels(i.key).dirty for i in self._opened().project.record.images):
-            raise UserError("Not all strokes are on disk yet; make room there first.")
-        self.look_away()
-        self._leave_project()
-        try:
-            shutil.copytree(before, target)
-        except (OSError, shutil.Error) as error:
-            remove(target)
-            self.open_project(before)
-            raise UserError(
-                f"The project cannot be moved to {parent} ({error}); it stays where it "
-                "was."
-            ) from error
-        project = self.open_project(target)
-        remove(before)
-        return project
-
-    def add_image(
-        self, data: Any, axes: Axes, name: str, path: Path | None = None
-    ) -> ProjectImage:
-        """Take an image into the project, which is made if there is none.
-
-        Raises
-        ------
-        UserError
-            If it is no image, or nothing can be written.
-        """
-        if self._open is None:
-            self.create_project(name)
-        image = self._opened().add_image(data, axes, name, path)
-        if image.key in self._opened().copies:
-            self._set(job="copy", share=0.0)
-        return image
-
-    def labels(self, key: str) -> StrokeStore:
-        """Return the labels store of an image of the project."""
-        return self._opened().labels(key)
-
-    def undo(self, key: str) -> list[Region]:
-        """Take back the last stroke on an image, and return where it was.
-
-        Raises
-        ------
-        UserError
-            If the strokes cannot be read.
-        """
-        regions = self.labels(key).undo()
-        self.flush()
-        return regions
-
-    def redo(self, key: str) -> list[Region]:
-        """Paint the stroke again that was taken back last.
-
-        Raises
-        ------
-        UserError
-            If the strokes cannot be read.
-        """
-        regions = self.labels(key).redo()
-        self.flush()
-        return regions
-
-    def prediction(self, key: str, what: str = "live") -> ChunkStore:
-        """Return a prediction store of an image of the project."""
-        return self._opened().prediction(key, what)
-
-    def set_classes(self, classes: tuple[ClassInfo, ...]) -> None:
-        """Change the list of classes."""
-        self._opened().project.update(classes=classes)
-
-    def set_settings(self, network: NetworkConfig, training: TrainingConfig) -> None:
-        """Change what is trained from the next start on, and how."""
-        self._opened().project.update(network=network, training=training)
-        self.settings_changed.emit(network, training)
-
-    def ask(self, question: Question) -> None:
-        """Ask the engine about a network; it answers by the signal `answered`."""
-        self.start_engine()
-        self._send(question)
-
-    def flush(self) -> None:
-        """Write what was painted and tell the engine; never raises.
-
-        A full disk is told and tried again later; painting goes on in memory.
-        """
-        if self._open is None:
-            return
-        try:
-            for painted in self._open.flush():
-                self._send(painted)
-        except OSError as error:
-            self._say_disk_refuses(error)
-
-    def keep_stroke(self, key: str) -> None:
-        """Make a stroke that has just ended safe; never raises.
-
-        The labels, which the engine reads, are written by the next `flush`.
-        """
-        try:
-            self._opened().keep(key)
-        except OSError as error:
-            self._say_disk_refuses(error)
-
-    def _say_disk_refuses(self, error: OSError) -> None:
-        self.said.emit(
-            f"Your strokes cannot be written ({error.strerror or error}); they are "
-            "kept in memory. Make room, and they are written by themselves."
-        )
-
-    # Training
 
     def train(self, init: Path | None = None, *, anew: bool = False) -> None:
         """Start training on all that is painted, or go on with the last run.
@@ -356,16 +114,10 @@ class Workbench:
         self._last_step = (0.0, 0)
         self._set(state="training", score=None, speed=0.0)
 
-    def pause(self) -> None:
-        """Keep the run where it is."""
-        self._send(protocol.Pause())
-
     def stop(self) -> None:
-        """End the run; its best weights are kept."""
+        """End the run, or one that waits; its best weights are kept."""
         self._train_later = None
-        if self.status.state in ("training", "paused"):
-            self._send(protocol.Stop())
-            self._set(state="stopping")
+        super().stop()
 
     def look(
         self,
@@ -382,11 +134,6 @@ class Workbench:
         if look != self._look and image.key not in opened.copies:
             self._look = look
             self._send(look)
-
-    def look_away(self) -> None:
-        """Predict nothing on the screen from now on."""
-        self._look = None
-        self._send(protocol.LookAway())
 
     def save_model(self, target: Path) -> None:
         """Copy the best model so far to a place of the user's choice.
@@ -439,28 +186,6 @@ class Workbench:
         self.start_engine()
         self._send(protocol.UseModel(project.model))
 
-    def set_testing(self, image: ProjectImage, boxes: Boxes) -> ProjectImage:
-        """Say which parts of an image are for testing only.
-
-        Parameters
-        ----------
-        image : ProjectImage
-            Of the project.
-        boxes : tuple
-            As `ProjectImage.testing`; empty for none.
-
-        Raises
-        ------
-        UserError
-            If it cannot be written.
-        """
-        project = self._opened().project
-        found = project.image(image.key).model_copy(update={"testing": boxes})
-        project.replace_image(found)
-        return found
-
-    # Applying
-
     def apply(self, image: ProjectImage, model: Path | None = None) -> None:
         """Predict a whole image into its store ``masks``.
 
@@ -508,105 +233,9 @@ class Workbench:
         if self._open is not None:
             self._open.cancel_copies()
 
-    def _opened(self) -> OpenProject:
-        if self._open is None:
-            raise UserError("There is no project yet; choose an image first.")
-        return self._open
-
     def _require_no_job(self) -> None:
         if self.status.job:
             raise UserError("Something is under way; wait for it or cancel it first.")
-
-    def _use_project(self, project: Project) -> None:
-        opened = OpenProject(project)
-        self._leave_project()
-        self._open = opened
-        self.recent.note(project.folder)
-        self.project_changed.emit(project)
-
-    def _leave_project(self) -> None:
-        self.flush()
-        self.stop()
-        if self._open is not None:
-            self._open.close()
-        self._open = self._look = None
-
-    def _send(self, command: protocol.Command) -> None:
-        if self._engine is not None:
-            self._engine.send(command)
-
-    def _set(self, **changes: Any) -> None:
-        status = replace(self.status, **changes)
-        if status != self.status:
-            self.status = status
-            self.status_changed.emit(status)
-
-    # What the engine tells
-
-    def _on_step(self, event: Stepped) -> None:
-        now, (then, before) = time.monotonic(), self._last_step
-        speed = self.status.speed
-        if before and now > then:
-            latest = (event.step - before) / (now - then)
-            speed = _SMOOTH * speed + (1 - _SMOOTH) * latest if speed else latest
-        self._last_step = (now, event.step)
-        self._set(step=event.step, seconds=event.seconds, speed=speed)
-        self.stepped.emit(event.seconds, event.loss)
-
-    def _on_scored(self, event: Scored) -> None:
-        self._set(score=event.score, held_out=event.held_out)
-        self.scored.emit(event)
-        if self.project is not None:
-            self.project.note(
-                time=time.time(),
-                step=event.step,
-                seconds=round(event.seconds, 2),
-                score=event.score,
-                held_out=event.held_out,
-            )
-
-    def _on_resumed(self, _: protocol.Resumed) -> None:
-        self._last_step = (0.0, 0)
-        self._set(state="training")
-
-    def _on_finished(self, event: Finished) -> None:
-        self._set(state="ready", speed=0.0)
-        if event.reason == "failed":
-            self.said.emit(event.message)
-        self.finished.emit(event)
-
-    def _on_shown(self, event: protocol.Shown) -> None:
-        if self._open is not None:
-            self._open.reload(event.key, "live", event.region)
-            if event.probability:
-                self._open.reload(event.key, "probability", event.region)
-        self.shown.emit(event)
-
-    def _on_suggested(self, event: protocol.Suggested) -> None:
-        self._suggestions.append((event.key, event.region))
-        self.suggested.emit(event)
-
-    def _on_job_finished(self, event: protocol.JobFinished) -> None:
-        self._set(job="", share=0.0)
-        if event.job == "apply" and event.reason == "done" and self._open is not None:
-            self._open.forget("masks")
-        if event.reason == "failed":
-            self.said.emit(event.message)
-        self.job_finished.emit(event)
-
-    def _on_death(self, event: protocol.EngineDied) -> None:
-        before = self.status
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
-        self._set(state="dead", warm=False, speed=0.0, job="", share=0.0)
-        self.said.emit(event.message)
-        if before.state in ("training", "paused", "stopping"):
-            self.finished.emit(Finished("failed", event.message))
-        if before.job == "apply" or before.job == "export":
-            self.job_finished.emit(
-                protocol.JobFinished(before.job, "failed", Path(), event.message)
-            )
 
     def _watch_copies(self) -> None:
         copies = self._open.copies if self._open is not None else {}

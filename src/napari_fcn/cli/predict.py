@@ -1,0 +1,93 @@
+"""The verb ``predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_fcn.cli.arguments import (
+    add_axes,
+    add_device,
+    add_json,
+    add_mask,
+    add_verb,
+    positive,
+)
+from napari_fcn.cli.progress import progress_of
+from napari_fcn.cli.targets import name_targets
+from napari_fcn.console import note
+
+if TYPE_CHECKING:
+    import argparse
+
+_RESULTS = ("labels", "probabilities", "density", "image")
+
+
+def add_predict(verbs: Any) -> None:
+    """Add the verb ``predict`` and its arguments."""
+    parser = add_verb(verbs, "predict", run_predict, "apply a model to images")
+    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    parser.add_argument("--out", required=True, type=Path, metavar="PATH")
+    parser.add_argument(
+        "--as",
+        dest="result",
+        choices=_RESULTS,
+        help="what to write; labels, density or image by default, as the task has it",
+    )
+    add_axes(parser)
+    parser.add_argument("--tile", type=positive(int), metavar="N")
+    add_mask(parser)
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where an earlier run ended"
+    )
+    add_device(parser)
+    add_json(parser)
+
+
+def run_predict(options: argparse.Namespace) -> dict[str, Any]:
+    """Predict images into files."""
+    from napari_fcn.data.readers import expand_paths
+    from napari_fcn.engine.device import choose_device
+    from napari_fcn.engine.model import load_model
+    from napari_fcn.engine.outputs import choose_output
+    from napari_fcn.engine.predict import check_channels
+    from napari_fcn.workbench.jobs import Target, predict_to_file
+    from napari_fcn.workbench.opening import open_source, pair_masks
+    from napari_fcn.workbench.outputs import check_result, written_to
+
+    choose_device(options.device)
+    model = load_model(options.model)
+    wanted = choose_output(model.config, options.result)
+    paths = expand_paths(options.images)
+    ndim = model.config.network.ndim
+    masks = pair_masks(expand_paths(options.mask) if options.mask else [], paths)
+    sources = [
+        open_source(path, ndim, options.axes, mask)
+        for path, mask in zip(paths, masks, strict=True)
+    ]
+    for source in sources:
+        check_channels(model, source)
+    targets = name_targets(options.out, paths)
+    labels = wanted == "labels"
+    for source, target in zip(sources, targets, strict=True):
+        n_axes = len(source.label_axes)
+        check_result(target, n_axes, [*paths, options.model], whole_numbers=labels)
+    for path, source, target in zip(paths, sources, targets, strict=True):
+        result = Target(target, wanted)
+        there = written_to(target, len(source.label_axes)).exists()
+        if options.resume and there and not result.partial.exists():
+            note(f"{target} is there already")
+            continue
+        predict_to_file(
+            model,
+            source,
+            result,
+            device=options.device,
+            tile=options.tile,
+            resume=options.resume,
+            origin=path,
+            on_progress=progress_of(source.name),
+        )
+        note(f"Saved {target}")
+    return {"outputs": [str(t) for t in targets], "as": wanted}

@@ -1,0 +1,272 @@
+"""One viewer's project: made, opened, moved, and kept in step with the engine."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+from napari_fcn.config import NetworkConfig, TrainingConfig
+from napari_fcn.data.files import remove
+from napari_fcn.errors import UserError
+from napari_fcn.project import Project, ProjectImage
+from napari_fcn.project.recent import RecentProjects, default_file
+from napari_fcn.workbench import protocol
+from napari_fcn.workbench.engine_client import EngineClient
+from napari_fcn.workbench.stores import OpenProject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_fcn.config import ClassInfo
+    from napari_fcn.data.axes import Axes
+    from napari_fcn.data.store import ChunkStore, Region
+    from napari_fcn.data.strokes import StrokeStore
+    from napari_fcn.engine.events import Scored
+    from napari_fcn.workbench.process import EngineProcess
+
+    Boxes = tuple[tuple[tuple[int, int], ...], ...]
+
+
+class ProjectClient(EngineClient):
+    """Holds the project and its strokes; the engine learns what changes.
+
+    Parameters
+    ----------
+    home : Path, optional
+        Where new projects are made; ``~/napari-fcn`` by default.
+    start_process : callable
+        Starts an engine.
+    """
+
+    project_changed = Signal(Project)
+    settings_changed = Signal(NetworkConfig, TrainingConfig)
+
+    def __init__(
+        self, home: Path | None, start_process: Callable[[], EngineProcess]
+    ) -> None:
+        super().__init__(start_process)
+        self.recent = RecentProjects(home / "recent.json" if home else default_file())
+        self.home = home or self.recent.home or Path.home() / "napari-fcn"
+        self._open: OpenProject | None = None
+
+    def close(self) -> None:
+        """Write what was painted and end the engine."""
+        self.flush()
+        if self._open is not None:
+            self._open.close()
+        super().close()
+
+    @property
+    def project(self) -> Project | None:
+        """The project, once there is one."""
+        return self._open.project if self._open is not None else None
+
+    def create_project(self, name: str) -> Project:
+        """Make a project in the home folder, or in a temporary one if it must be."""
+        try:
+            project = Project.create(self.home / name)
+        except UserError as error:
+            place = Path(tempfile.mkdtemp(prefix="napari-fcn-"))
+            project = Project.create(place / name)
+            self.said.emit(f"{error} For now it is kept in {place}.")
+        self._use_project(project)
+        return project
+
+    def open_project(self, folder: Path) -> Project:
+        """Open a project; raises `UserError` if it cannot be."""
+        project = Project.open(folder)
+        self._use_project(project)
+        if project.model.is_file():
+            self._send(protocol.UseModel(project.model))
+        return project
+
+    def choose_home(self, folder: Path) -> None:
+        """Make new projects in this folder from now on."""
+        self.home = folder
+        self.recent.home = folder
+
+    def move_project(self, parent: Path) -> Project:
+        """Move the project, with all that is in it, into another folder.
+
+        Raises
+        ------
+        UserError
+            If it cannot be moved; then it stays where it is.
+        """
+        if self.status.state not in ("ready", "dead") or self.status.job:
+            raise UserError("Stop the training that runs first.")
+        before = self._opened().project.folder
+        target = parent / before.name
+        if target.exists():
+            raise UserError(f"There is a {target.name} in {parent}; choose elsewhere.")
+        self.flush()
+        if any(self.labels(i.key).dirty for i in self._opened().project.record.images):
+            raise UserError("Not all strokes are on disk yet; make room there first.")
+        self.look_away()
+        self._leave_project()
+        try:
+            shutil.copytree(before, target)
+        except (OSError, shutil.Error) as error:
+            remove(target)
+            self.open_project(before)
+            raise UserError(
+                f"The project cannot be moved to {parent} ({error}); it stays where it "
+                "was."
+            ) from error
+        project = self.open_project(target)
+        remove(before)
+        return project
+
+    def add_image(
+        self, data: Any, axes: Axes, name: str, path: Path | None = None
+    ) -> ProjectImage:
+        """Take an image into the project, which is made if there is none.
+
+        Raises
+        ------
+        UserError
+            If it is no image, or nothing can be written.
+        """
+        if self._open is None:
+            self.create_project(name)
+        image = self._opened().add_image(data, axes, name, path)
+        if image.key in self._opened().copies:
+            self._set(job="copy", share=0.0)
+        return image
+
+    def labels(self, key: str) -> StrokeStore:
+        """Return the labels store of an image of the project."""
+        return self._opened().labels(key)
+
+    def undo(self, key: str) -> list[Region]:
+        """Take back the last stroke on an image, and return where it was.
+
+        Raises
+        ------
+        UserError
+            If the strokes cannot be read.
+        """
+        regions = self.labels(key).undo()
+        self.flush()
+        return regions
+
+    def redo(self, key: str) -> list[Region]:
+        """Paint the stroke again that was taken back last.
+
+        Raises
+        ------
+        UserError
+            If the strokes cannot be read.
+        """
+        regions = self.labels(key).redo()
+        self.flush()
+        return regions
+
+    def prediction(self, key: str, what: str = "live") -> ChunkStore:
+        """Return a prediction store of an image of the project."""
+        return self._opened().prediction(key, what)
+
+    def set_classes(self, classes: tuple[ClassInfo, ...]) -> None:
+        """Change the list of classes."""
+        self._opened().project.update(classes=classes)
+
+    def set_settings(self, network: NetworkConfig, training: TrainingConfig) -> None:
+        """Change what is trained from the next start on, and how."""
+        self._opened().project.update(network=network, training=training)
+        self.settings_changed.emit(network, training)
+
+    def set_testing(self, image: ProjectImage, boxes: Boxes) -> ProjectImage:
+        """Say which parts of an image are for testing only.
+
+        Parameters
+        ----------
+        image : ProjectImage
+            Of the project.
+        boxes : tuple
+            As `ProjectImage.testing`; empty for none.
+
+        Raises
+        ------
+        UserError
+            If it cannot be written.
+        """
+        project = self._opened().project
+        found = project.image(image.key).model_copy(update={"testing": boxes})
+        project.replace_image(found)
+        return found
+
+    def flush(self) -> None:
+        """Write what was painted and tell the engine; never raises.
+
+        A full disk is told and tried again later; painting goes on in memory.
+        """
+        if self._open is None:
+            return
+        try:
+            for painted in self._open.flush():
+                self._send(painted)
+        except OSError as error:
+            self._say_disk_refuses(error)
+
+    def keep_stroke(self, key: str) -> None:
+        """Make a stroke that has just ended safe; never raises.
+
+        The labels, which the engine reads, are written by the next `flush`.
+        """
+        try:
+            self._opened().keep(key)
+        except OSError as error:
+            self._say_disk_refuses(error)
+
+    def _say_disk_refuses(self, error: OSError) -> None:
+        self.said.emit(
+            f"Your strokes cannot be written ({error.strerror or error}); they are "
+            "kept in memory. Make room, and they are written by themselves."
+        )
+
+    def _opened(self) -> OpenProject:
+        if self._open is None:
+            raise UserError("There is no project yet; choose an image first.")
+        return self._open
+
+    def _use_project(self, project: Project) -> None:
+        opened = OpenProject(project)
+        self._leave_project()
+        self._open = opened
+        self.recent.note(project.folder)
+        self.project_changed.emit(project)
+
+    def _leave_project(self) -> None:
+        self.flush()
+        self.stop()
+        if self._open is not None:
+            self._open.close()
+        self._open = self._look = None
+
+    def _on_scored(self, event: Scored) -> None:
+        super()._on_scored(event)
+        if self.project is not None:
+            self.project.note(
+                time=time.time(),
+                step=event.step,
+                seconds=round(event.seconds, 2),
+                score=event.score,
+                held_out=event.held_out,
+            )
+
+    def _on_shown(self, event: protocol.Shown) -> None:
+        if self._open is not None:
+            self._open.reload(event.key, "live", event.region)
+            if event.probability:
+                self._open.reload(event.key, "probability", event.region)
+        super()._on_shown(event)
+
+    def _on_job_finished(self, event: protocol.JobFinished) -> None:
+        if event.job == "apply" and event.reason == "done" and self._open is not None:
+            self._open.forget("masks")
+        super()._on_job_finished(event)
