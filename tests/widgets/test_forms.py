@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from qtpy.QtCore import Qt
 
 from napari_fcn.config import AugmentationConfig, NetworkConfig, TrainingConfig
 from napari_fcn.errors import UserError
@@ -121,18 +122,29 @@ def test_every_control_is_tested_and_explained(form):
     assert all(control.tooltip for control in controls(form).values())
 
 
-def test_zero_means_automatic(form):
-    form.load(NetworkConfig(), TrainingConfig(crop=64, batch=2))
+def test_what_is_chosen_automatically_reads_auto(form, qtbot):
     for name in ("crop", "batch"):
-        controls(form)[name].value = 0
+        assert controls(form)[name].native.text() == "auto"
+    form.load(NetworkConfig(), TrainingConfig(crop=64, batch=1))
+    assert controls(form)["crop"].native.text() == "64"
+    assert controls(form)["batch"].native.text() == "1"
+    for name in ("crop", "batch"):
+        spin = controls(form)[name].native
+        qtbot.keyClick(spin, Qt.Key.Key_Down)
+        while spin.text() != "auto":
+            qtbot.keyClick(spin, Qt.Key.Key_Down)
     training = form.value()[1]
     assert (training.crop, training.batch) == (None, None)
+
+
+def test_a_step_up_from_auto_is_the_least_number(form, qtbot):
+    qtbot.keyClick(controls(form)["crop"].native, Qt.Key.Key_Up)
+    assert form.value()[1].crop == 8
 
 
 @pytest.mark.parametrize(
     ("name", "value", "word"),
     [
-        ("crop", 5, "Crop size"),
         ("learning_rate", 0, "Learning rate"),
         ("flat_levels", 1, "3D networks only"),
     ],

@@ -52,9 +52,9 @@ class TrainingConfig(Frozen):
         Name in the registry of losses of the task; the default is that of
         segmentation, and stands for the default of other tasks, too.
     crop : int
-        Edge of the training crops in pixels; None chooses by dimension.
+        Edge of the training crops in pixels; by default (auto) what suits 2D or 3D.
     batch : int
-        Crops per step; None chooses by dimension.
+        Crops per step; by default (auto) what suits 2D or 3D.
     learning_rate : float
         Peak learning rate of AdamW.
     weight_decay : float

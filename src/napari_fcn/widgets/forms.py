@@ -62,22 +62,17 @@ class Form(Generic[Settings]):
         self.show(settings)
 
     def _control(self, name: str, words: str, choices: tuple[Any, ...] | None) -> Any:
-        """Make the control of a field; None is shown as 0, called "automatic"."""
         info = type(self._settings).model_fields[name]
-        value = getattr(self._settings, name)
-        optional = name in self._optional
         options: dict[str, Any] = {"choices": choices} if choices else _options(info)
-        if optional:
-            options["min"] = 0
+        if name in self._optional:
+            return _number_or_auto(name, words, options)
         control = create_widget(
-            value=value or 0 if optional else value,
-            annotation=int if optional else info.annotation,
+            value=getattr(self._settings, name),
+            annotation=info.annotation,
             name=name,
             label=words,
             options=options,
         )
-        if optional:
-            control.native.setSpecialValueText("automatic")
         if isinstance(control, FloatSpinBox):  # one digit more than the default has
             control.native.setDecimals(max(2, 1 - _magnitude(info.default)))
         return control
@@ -93,9 +88,7 @@ class Form(Generic[Settings]):
             If they do not go together.
         """
         changes = {
-            control.name: None
-            if control.name in self._optional and not control.value
-            else control.value
+            control.name: self._read(control)
             for control in self.container
             if control.value != self._shown[control.name]
         }
@@ -106,13 +99,18 @@ class Form(Generic[Settings]):
         except ValidationError as error:
             raise UserError(self._explain(error)) from error
 
+    def _read(self, control: Any) -> Any:
+        if control.name not in self._optional:
+            return control.value
+        return None if control.value == control.min else int(control.value)
+
     def show(self, settings: Settings) -> None:
         """Show other settings."""
         self._settings = settings
         with self.container.changed.blocked():
             for control in self.container:
                 value = getattr(settings, control.name)
-                _display(control, 0 if value is None else value)
+                _display(control, control.min if value is None else value)
         self._shown = {control.name: control.value for control in self.container}
 
     def _explain(self, error: ValidationError) -> str:
@@ -123,6 +121,21 @@ class Form(Generic[Settings]):
             return f"The settings do not go together ({why}); change one of them."
         name = next((c.label for c in self.container if c.name == place[0]), place[0])
         return f"The setting “{name}” does not fit ({why}); change it."
+
+
+def _number_or_auto(name: str, words: str, options: dict[str, Any]) -> FloatSpinBox:
+    """Make the control of a whole number that may be left open.
+
+    Its lowest position, below all numbers that one may choose, reads "auto". The
+    control that magicgui has for whole numbers cannot show words.
+    """
+    lowest = options["min"] - 1
+    control = FloatSpinBox(
+        value=lowest, name=name, label=words, min=lowest, max=options["max"], step=1
+    )
+    control.native.setDecimals(0)
+    control.native.setSpecialValueText("auto")
+    return control
 
 
 def _display(control: Any, value: Any) -> None:
@@ -145,7 +158,7 @@ def _options(info: FieldInfo) -> dict[str, Any]:
                 options[bound] = getattr(constraint, name)
     if info.annotation is float:
         options["step"] = 10 ** _magnitude(info.default)
-    if info.annotation is int and "max" in options:
+    if info.annotation in (int, int | None) and "max" in options:
         options["max"] = min(options["max"], 2**31 - 1)
     return options
 
