@@ -90,6 +90,14 @@ def test_many_images_go_to_a_folder(data, tmp_path):
     assert sorted(p.name for p in out.iterdir()) == ["a10.tif", "a2.tif"]
 
 
+def test_a_stack_of_pngs_is_said_to_be_a_folder(data, tmp_path, capsys):
+    capsys.readouterr()
+    order = ("predict", data / "m.safetensors", data / "image.tif")
+    assert run(*order, "--out", tmp_path / "masks.png", "--json") == 0
+    assert result(capsys)["outputs"] == [str(tmp_path / "masks")]
+    assert len(list((tmp_path / "masks").glob("*.png"))) > 1
+
+
 def test_resume_keeps_what_is_done(data, tmp_path, monkeypatch):
     from napari_fcn.engine import predict
 

@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+import tifffile
 from safetensors.numpy import save
 
 from napari_fcn import cli
@@ -179,6 +180,49 @@ def hostile(tmp_path, **changes):
 )
 def test_hostile_models(tmp_path, capsys, changes, match):
     refused(capsys, "info", hostile(tmp_path, **changes), match=match)
+
+
+def test_a_network_that_the_memory_cannot_hold(tmp_path, capsys, pair):
+    """The system would kill the program, without a word."""
+    refused(capsys, "train", pair[0], "--labels", pair[1], "--out", tmp_path / "x",
+            "--setting", "width=1024", "--setting", "depth=8",
+            match="choose less width or depth")  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", ["train", "predict"])
+def test_a_damaged_tile_in_the_middle_of_an_image(tmp_path, capsys, model, verb):
+    """It is opened without complaint, and found out when it is read."""
+    random = np.random.default_rng(0)
+    image = tmp_path / "image.tif"
+    plane = random.integers(0, 255, (64, 64)).astype(np.uint8)
+    tifffile.imwrite(image, plane, tile=(16, 16), compression="zlib")
+    content = bytearray(image.read_bytes())
+    with tifffile.TiffFile(image) as file:
+        for start in file.pages.first.dataoffsets:
+            content[start : start + 60] = bytes(60)
+    image.write_bytes(content)
+    labels = tmp_path / "labels.npy"
+    np.save(labels, (np.arange(64 * 64).reshape(64, 64) // 1024).astype(np.uint8))
+    out = tmp_path / "out.tif"
+    order = {"train": ("train", image, "--labels", labels, "--out", out),
+             "predict": ("predict", model, image, "--out", out)}  # fmt: skip
+    assert run(*order[verb]) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "could not be read" in last
+    assert not out.exists()
+
+
+def test_masks_of_single_objects_are_no_classes(tmp_path, capsys, pair):
+    objects = np.arange(2 * 64 * 64).reshape(2, 64, 64) // 128
+    np.save(tmp_path / "objects.npy", objects)
+    refused(capsys, "train", pair[0], "--labels", tmp_path / "objects.npy", "--out",
+            tmp_path / "x", match="give every object of a class the same")  # fmt: skip
+
+
+def test_a_truth_with_negative_numbers(tmp_path, capsys, pair, model):
+    np.save(tmp_path / "truth.npy", np.full((2, 64, 64), -1))
+    refused(capsys, "evaluate", model, pair[0], "--truth", tmp_path / "truth.npy",
+            match="negative")  # fmt: skip
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])

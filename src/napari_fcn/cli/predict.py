@@ -73,11 +73,16 @@ def run_predict(options: argparse.Namespace) -> dict[str, Any]:
     for source, target in zip(sources, targets, strict=True):
         n_axes = len(source.label_axes)
         check_result(target, n_axes, [*paths, options.model], whole_numbers=labels)
-    for path, source, target in zip(paths, sources, targets, strict=True):
+    written = [
+        written_to(target, len(source.label_axes))
+        for source, target in zip(sources, targets, strict=True)
+    ]
+    for path, source, target, there in zip(
+        paths, sources, targets, written, strict=True
+    ):
         result = Target(target, wanted)
-        there = written_to(target, len(source.label_axes)).exists()
-        if options.resume and there and not result.partial.exists():
-            note(f"{target} is there already")
+        if options.resume and there.exists() and not result.partial.exists():
+            note(f"{there} is there already")
             continue
         predict_to_file(
             model,
@@ -89,5 +94,5 @@ def run_predict(options: argparse.Namespace) -> dict[str, Any]:
             origin=path,
             on_progress=progress_of(source.name),
         )
-        note(f"Saved {target}")
-    return {"outputs": [str(t) for t in targets], "as": wanted}
+        note(f"Saved {there}")
+    return {"outputs": [str(path) for path in written], "as": wanted}

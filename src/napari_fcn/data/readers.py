@@ -72,14 +72,16 @@ def open_image(path: str | Path, axes: str | None = None) -> OpenedImage:
     _check_exists(path)
     try:
         data, found = _opener(path)(path)
-    except (OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
-        raise UserError(
-            f"{path} cannot be read ({_one_line(error)}): check that it is complete "
-            f"and that its suffix tells its format."
-        ) from error
+    except UserError:
+        raise
     except MemoryError as error:
         raise UserError(
             f"{path} does not fit into memory: save it as OME-Zarr or TIFF first."
+        ) from error
+    except Exception as error:  # what decoders raise on damage is open
+        raise UserError(
+            f"{path} cannot be read ({_one_line(error)}): check that it is complete "
+            f"and that its suffix tells its format."
         ) from error
     shape = tuple(data.shape)
     check_image(shape, data.dtype, path.name)

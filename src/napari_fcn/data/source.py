@@ -154,7 +154,9 @@ class ImageSource:
         index = self._index(sample, region)
         try:
             block = np.asarray(self.data[index])
-        except (OSError, RuntimeError, ValueError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # a lazy array may run any code
             raise UserError(
                 f"Part of the image {self.name} could not be read ({error}): check "
                 f"that the file is complete and still where it was."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import string
+import struct
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,10 @@ from napari_fcn.errors import UserError
 if TYPE_CHECKING:
     from pathlib import Path
 
+# What is wrong with a file is said in one sentence of our own; whoever sets up logging
+# still gets what tifffile notes.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
 # What tifffile raises on files that are not what they claim to be.
 _DAMAGED = (
     ValueError,  # also tifffile.TiffFileError and UnicodeError
@@ -26,6 +32,7 @@ _DAMAGED = (
     ArithmeticError,
     AttributeError,
     RuntimeError,
+    struct.error,
     MemoryError,
     OSError,
     AssertionError,
@@ -81,7 +88,10 @@ def _damaged(path: Path) -> UserError:
 
 def _read(tif: Any, path: Path) -> tuple[Any, Axes]:
     pixels = _ome_pixels(tif)
-    series = max(tif.series, key=lambda s: s.size)  # the first one of the largest
+    found = [s for s in enumerate(tif.series) if s[1].shape]
+    if not found:
+        raise _damaged(path)
+    number, series = max(found, key=lambda s: s[1].size)  # the first of the largest
     _check_extent(series, path)
     data = _open_series(tif, series, path)
     layout = _own_layout(tif)
@@ -90,7 +100,7 @@ def _read(tif: Any, path: Path) -> tuple[Any, Axes]:
         if restored is not None:
             return restored, layout.axes
     names = _names(tif, series)
-    return data, _axes(tif, names, pixels.get(series.index, {}))
+    return data, _axes(tif, names, pixels.get(number, {}))
 
 
 def _check_extent(series: Any, path: Path) -> None:

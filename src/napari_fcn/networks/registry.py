@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import psutil
+import torch
+
 from napari_fcn.config.catalogue import NETWORK_WORDS
 from napari_fcn.errors import UserError
 from napari_fcn.networks.cnn import PlainCNN
@@ -71,6 +74,9 @@ def _architecture(name: str) -> Architecture:
     return Architecture(_BUILDERS[name], words.title, words.source, words.settings)
 
 
+_BYTES_PER_WEIGHT = 4 * 5
+"""Single precision: the weight, its average, its gradient, and AdamW's two moments."""
+
 ARCHITECTURES: dict[str, Architecture] = {n: _architecture(n) for n in _BUILDERS}
 """All networks that can be built here; those of extras only where these are."""
 
@@ -88,8 +94,8 @@ def build_network(config: NetworkConfig) -> nn.Module:
     Raises
     ------
     UserError
-        If there is no network of that name, or if it needs an extra that is not
-        installed.
+        If there is no network of that name, if it needs an extra that is not
+        installed, or if this computer has not the memory for it.
     """
     build = NETWORKS.get(config.name)
     if build is None and config.name == "unet-pretrained":
@@ -99,10 +105,29 @@ def build_network(config: NetworkConfig) -> nn.Module:
         raise UserError(
             f"There is no network called {config.name!r}; choose one of: {known}."
         )
+    _require_memory(build, config)
     network = build(config)
     if config.coordinates:
         require_coordinates(network, config.input_channels)
     return network
+
+
+def _require_memory(
+    build: Callable[[NetworkConfig], nn.Module], config: NetworkConfig
+) -> None:
+    """Refuse a network that could not learn here, before the system kills for it."""
+    meta = torch.device("meta")
+    if torch.get_default_device() == meta:
+        return
+    with meta:  # takes no memory, whatever the size
+        weights = count_parameters(build(config))
+    needed, free = _BYTES_PER_WEIGHT * weights, psutil.virtual_memory().available
+    if needed > free:
+        raise UserError(
+            f"This network has {weights / 1e6:,.0f} million weights and needs "
+            f"{needed / 1e9:,.0f} GB to learn, but {free / 1e9:.0f} GB are free; "
+            "choose less width or depth."
+        )
 
 
 def count_parameters(network: nn.Module) -> int:

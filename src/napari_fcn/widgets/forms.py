@@ -15,6 +15,7 @@ from magicgui.widgets import (
 from pydantic import BaseModel, ValidationError
 
 from napari_fcn.errors import UserError
+from napari_fcn.widgets.aligned import Aligner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,7 @@ class Form(Generic[Settings]):
             control.tooltip = descriptions.get(name, "")
             controls.append(control)
         self.container: Container[Any] = Container(widgets=controls, labels=True)
+        Aligner(self.container.native)
         self._shown: dict[str, Any] = {}
         self.show(settings)
 
@@ -141,7 +143,7 @@ def _number_or_auto(name: str, words: str, options: dict[str, Any]) -> FloatSpin
 def _display(control: Any, value: Any) -> None:
     """Show a value, if need be one that the control would not have offered."""
     if isinstance(control, ComboBox) and value not in control.choices:
-        control.choices = (*control.choices, value)
+        control.set_choice(str(value), value)
     if isinstance(control, FloatSpinBox):
         needed = -int(Decimal(str(value)).normalize().as_tuple().exponent)
         control.native.setDecimals(max(needed, control.native.decimals()))

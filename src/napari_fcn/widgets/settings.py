@@ -36,7 +36,7 @@ _AUGMENTATION = {
 }
 _CHOICES = {
     "ndim": (("2D, slice by slice", 2), ("3D, whole volumes", 3)),
-    "loss": tuple(LOSS_WORDS),
+    "loss": tuple((words.title, name) for name, words in LOSS_WORDS.items()),
 }
 
 

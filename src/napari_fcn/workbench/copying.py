@@ -72,7 +72,7 @@ class Copy:
                 self._copy(temporary)
         except UserError as error:
             self.error = str(error)
-        except (OSError, RuntimeError, ValueError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001 - a lazy array may run any code
             self.error = (
                 f"The image could not be copied ({_reason(error)}); save it to a file "
                 "and open that."

@@ -236,6 +236,8 @@ def truth_indices(
     truth: NDArray[np.integer[Any]], classes: Sequence[ClassInfo]
 ) -> NDArray[np.int64]:
     """Turn a truth image into class indices, -1 where it says nothing."""
+    if truth.size and truth.min() < 0:
+        raise UserError("The truth holds negative numbers; use numbers from 0 up.")
     background = [i for i, c in enumerate(classes) if c.background]
     foreground = [i for i, c in enumerate(classes) if not c.background]
     values = [c.value for c in classes]

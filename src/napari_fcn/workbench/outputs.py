@@ -39,13 +39,13 @@ def check_file(target: Path, needed: Iterable[Path] = ()) -> None:
     """
     try:
         _check_place(target)
+        for path in needed:
+            _check_apart(target, path)
     except (OSError, ValueError) as error:  # too long, or with a zero in it
         reason = getattr(error, "strerror", None) or error
         raise UserError(
             f"{target.name} cannot be the name of a file ({reason}); choose another."
         ) from error
-    for path in needed:
-        _check_apart(target, path)
 
 
 def check_result(
