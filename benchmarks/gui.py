@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 
 _BEAT_MS = 10
 _ROUNDS = 3
+_PLAIN = "painting, plain napari layer"
+_NOTE = (
+    "The aim is a p95 of at most twice that at rest. Painting is compared to painting "
+    "on a plain numpy Labels layer of napari, too: what that costs is napari's own "
+    "drawing, most of all on a screen without a GPU, and the aim cannot be met where "
+    "it alone is above it."
+)
 
 
 def run(*, short: bool) -> Report | None:
@@ -43,16 +50,18 @@ def run(*, short: bool) -> Report | None:
         results = _measure(Path(folder), seconds)
     middle = {s: statistics.median(p for p, _ in f) for s, f in results.items()}
     for state, found in results.items():
-        calm = "painting, plain napari layer" if "painting" in state else "at rest"
-        report.rows.append(
-            {
-                "state": state,
-                "p95": middle[state],
-                "longest": max(worst for _, worst in found),
-                "compared to": calm,
-                "ratio": middle[state] / middle[calm],
-            }
-        )
+        row: dict[str, Any] = {
+            "state": state,
+            "p95": middle[state],
+            "longest": max(worst for _, worst in found),
+            "ratio to rest": middle[state] / middle["at rest"],
+        }
+        if "painting" in state:
+            row["ratio to painting on a plain layer"] = middle[state] / middle[_PLAIN]
+        else:
+            row["ratio to painting on a plain layer"] = "-"
+        report.rows.append(row)
+    report.notes.append(_NOTE)
     return report
 
 
@@ -85,7 +94,7 @@ def _measure(folder: Path, seconds: float) -> dict[str, list[tuple[float, float]
     for _ in range(_ROUNDS):
         for state, train, brush in (
             ("at rest", False, None),
-            ("painting, plain napari layer", False, plain),
+            (_PLAIN, False, plain),
             ("painting", False, scene.strokes),
             ("training", True, None),
             ("training and painting", True, scene.strokes),

@@ -137,6 +137,20 @@ def test_undo_is_on_disk_and_reaches_the_engine(window, stack_file):
     assert (scene.image.labels(book.project.folder)[middle] != before).any()
 
 
+def test_the_class_list_and_the_controls_of_napari_agree(window, stack_file):
+    start(window, stack_file[0])
+    strokes, classes = window.host.scene.strokes, window.train.class_list
+    strokes.selected_label = 1
+    assert classes.current() == 1
+    strokes.selected_label = 0
+    assert classes.current() == 0
+    strokes.selected_label = 2
+    assert classes.current() == 2
+    strokes.selected_label = 7  # as "new" of napari's controls may do
+    assert strokes.selected_label == classes.current() == 2
+    assert "There is no class 7" in window.train.message.text()
+
+
 def test_training_without_strokes_says_what_to_do(window, stack_file):
     start(window, stack_file[0])
     window.train.toggle()

@@ -12,8 +12,14 @@ from napari.layers import Image
 from napari_fcn.data.axes import Axes
 from napari_fcn.errors import UserError
 from napari_fcn.export.masks import write_array
-from napari_fcn.widgets.reader import read
-from napari_fcn.widgets.reading import axes_choices, axes_of, describe, path_of
+from napari_fcn.widgets.reader import PATH, read
+from napari_fcn.widgets.reading import (
+    axes_choices,
+    axes_of,
+    describe,
+    path_of,
+    with_file,
+)
 
 
 def image(*shape, **options):
@@ -94,6 +100,8 @@ def test_place_and_units_of_a_layer():
 def test_words_for_an_image():
     assert describe(image(20, 30), "YX") == "30 × 20 pixels, no scale given"
     stack = image(4, 20, 30, scale=(2, 0.5, 0.5), units=("um",) * 3)
+    known = Axes.of("ZYX", (2, 0.5, 0.25), "nanometer")
+    assert describe(stack, "ZYX", known).endswith("0.25 nm per pixel")
     assert describe(stack, "ZYX") == "4 slices – 30 × 20 pixels, 0.5 µm per pixel"
     colour = image(4, 20, 30, 3, rgb=True)
     assert "4 time points, in colour" in describe(colour, "TYX")
@@ -172,3 +180,25 @@ def test_a_file_of_another_program(tmp_path):
     assert options["scale"] == pytest.approx((2.0, 0.25, 0.25))
     assert options["units"] == ["micrometer"] * 3
     assert Image(data, **options).ndim == 3
+
+
+def test_the_scale_of_the_file_is_taken_where_the_layer_has_none(tmp_path):
+    path, stack = tmp_path / "x.tif", np.zeros((4, 20, 30), np.uint8)
+    written = Axes.of("ZYX", (2.0, 0.5, 0.25), "micrometer")
+    write_array(path, stack, written)
+    layer = image(4, 20, 30, metadata={PATH: str(path)})
+    assert with_file(layer, axes_of(layer, "ZYX")) == written
+    as_time = with_file(layer, axes_of(layer, "TYX"))
+    assert as_time == Axes.of(
+        "TYX", (1.0, 0.5, 0.25), ("pixel", "micrometer", "micrometer")
+    )
+    layer.scale = (1, 3, 3)  # what the user says counts
+    assert with_file(layer, axes_of(layer, "ZYX")).scale == (1, 3, 3)
+
+
+def test_another_file_than_that_of_the_layer_says_nothing(tmp_path):
+    write_array(tmp_path / "x.tif", np.zeros((4, 5), np.uint8), Axes.of("YX", (2, 2)))
+    layer = image(20, 30, metadata={PATH: str(tmp_path / "x.tif")})
+    assert with_file(layer, axes_of(layer, "YX")) == axes_of(layer, "YX")
+    (tmp_path / "x.tif").write_bytes(b"damaged")
+    assert with_file(layer, axes_of(layer, "YX")) == axes_of(layer, "YX")

@@ -41,6 +41,8 @@ class Curve(QWidget):
         self._right = pg.ViewBox(enableMenu=False)
         item.scene().addItem(self._right)
         item.getAxis("right").linkToView(self._right)
+        for side in ("left", "bottom", "right"):  # 0.045, and no "45 (x0.001)"
+            item.getAxis(side).enableAutoSIPrefix(False)
         self._right.setXLink(item)
         self._right.setYRange(0, 1, padding=0.02)
         self._right.setMouseEnabled(False, False)

@@ -13,6 +13,7 @@ from magicgui.widgets import (
     create_widget,
 )
 from pydantic import BaseModel, ValidationError
+from qtpy.QtWidgets import QComboBox
 
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.aligned import Aligner
@@ -77,6 +78,11 @@ class Form(Generic[Settings]):
         )
         if isinstance(control, FloatSpinBox):  # one digit more than the default has
             control.native.setDecimals(max(2, 1 - _magnitude(info.default)))
+        if isinstance(control, ComboBox):  # long names must not widen the dock
+            control.native.setMinimumContentsLength(8)
+            control.native.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
         return control
 
     def value(self) -> Settings:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Colours = dict[int | None, str]
 
 _OPACITY = 0.45
+_VEIL = 0.6
 _BRUSH = 6
 _OURS = ("strokes", "prediction", "probability", "masks")
 _STORES = {
@@ -139,7 +140,9 @@ class ImageLayers:
             name=self._title("probability"),
             colormap="magma",
             contrast_limits=(0, 1),
-            blending="additive",
+            # additive would show nothing on a bright image
+            blending="translucent_no_depth",
+            opacity=_VEIL,
             **placement(self.layer, data.ndim),
         )
         self._insert_below_strokes(self.probability)

@@ -157,7 +157,7 @@ class ImageBox(QWidget):
         except UserError:
             self.about.setText(f"Name its {layer.ndim} axes, one letter each →")
         else:
-            self.about.setText(describe(layer, names))
+            self.about.setText(describe(layer, names, self._scene.axes_of(layer)))
 
     def _open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open an image")

@@ -6,7 +6,8 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
-from napari_fcn.data.axes import Axes
+from napari_fcn.data.axes import PIXEL, Axes
+from napari_fcn.data.readers import open_image
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.reader import PATH
 
@@ -22,6 +23,7 @@ _CHOICES = {
 }
 _WORDS = {"T": "time points", "Z": "slices", "C": "channels", "Q": "positions"}
 _LETTERS = set(ascii_uppercase) - {"S"}  # S would be the colours of an RGB layer
+_SHORT = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "angstrom": "Å"}
 _FEW = 5
 
 
@@ -38,10 +40,7 @@ def axes_choices(layer: Image) -> tuple[str, ...]:
     UserError
         If the image has more axes than can be named.
     """
-    if layer.ndim not in _CHOICES:
-        raise UserError(
-            f"{layer.name} has {layer.ndim} axes; choose an image with 2 to 6."
-        )
+    _check_ndim(layer)
     choices = [c for c in _CHOICES[layer.ndim] if not (layer.rgb and "C" in c)]
     if not choices:
         raise UserError(
@@ -54,6 +53,13 @@ def axes_choices(layer: Image) -> tuple[str, ...]:
     likely = [c for c in choices if _is_likely(c, shape)]
     order = [*([named] if named else []), *likely, *choices]
     return tuple(dict.fromkeys(order))
+
+
+def _check_ndim(layer: Image) -> None:
+    if layer.ndim not in _CHOICES:
+        raise UserError(
+            f"{layer.name} has {layer.ndim} axes; choose an image with 2 to 6."
+        )
 
 
 def _are_letters(layer: Image) -> bool:
@@ -82,7 +88,8 @@ def check_names(layer: Image, names: str) -> None:
         If there is not one letter for each, Y and X among them, or if channels are
         named in a colour image, which has them anyway.
     """
-    example = _CHOICES.get(layer.ndim, ("ZYX",))[0]
+    _check_ndim(layer)
+    example = _CHOICES[layer.ndim][0]
     if (
         len(names) != layer.ndim
         or len(set(names)) != layer.ndim
@@ -118,6 +125,38 @@ def axes_of(layer: Image, names: str) -> Axes:
     )
 
 
+def with_file(layer: Image, axes: Axes) -> Axes:
+    """Return the axes of a layer with the scale of its file, if it has none itself.
+
+    Napari's own reader, for one, leaves the scale of a file behind.
+
+    Parameters
+    ----------
+    layer : Image
+        The layer.
+    axes : Axes
+        What it says itself, as by `axes_of`.
+    """
+    path = path_of(layer)
+    says = (set(axes.scale), set(axes.units), set(axes.translate))
+    if path is None or says != ({1.0}, {PIXEL}, {0.0}):
+        return axes
+    try:
+        opened = open_image(path)
+    except UserError:
+        return axes
+    if tuple(opened.data.shape) != tuple(pixels_of(layer).shape):
+        return axes
+    found = opened.axes
+    where = [found.names.find(letter) for letter in axes.names]
+    return Axes.of(
+        axes.names,
+        [found.scale[i] if i >= 0 else 1.0 for i in where],
+        [found.units[i] if i >= 0 else PIXEL for i in where],
+        [found.translate[i] if i >= 0 else 0.0 for i in where],
+    )
+
+
 def path_of(layer: Image) -> Path | None:
     """Return the file that a layer was read from, if it is known."""
     mapped = getattr(pixels_of(layer), "filename", None)  # of numpy.memmap
@@ -125,8 +164,18 @@ def path_of(layer: Image) -> Path | None:
     return Path(path) if path and Path(path).exists() else None
 
 
-def describe(layer: Image, names: str) -> str:
-    """Say in words what the axes mean, such as ``8 slices of 256 × 256 pixels``."""
+def describe(layer: Image, names: str, known: Axes | None = None) -> str:
+    """Say in words what the axes mean, such as ``8 slices of 256 × 256 pixels``.
+
+    Parameters
+    ----------
+    layer : Image
+        The layer.
+    names : str
+        One letter per axis of it.
+    known : Axes, optional
+        What is known of it besides, as from its file.
+    """
     shape = pixels_of(layer).shape
     sizes = dict(zip(names, shape, strict=False))
     plane = f"{sizes['X']} × {sizes['Y']} pixels"
@@ -138,10 +187,13 @@ def describe(layer: Image, names: str) -> str:
     if layer.rgb:
         rest.append("in colour")
     text = f"{', '.join(rest)} – {plane}" if rest else plane
-    return f"{text}, {_step(layer, names)}"
+    return f"{text}, {_step(layer, names, known)}"
 
 
-def _step(layer: Image, names: str) -> str:
-    step, unit = float(layer.scale[names.index("X")]), layer.units[names.index("X")]
-    short = f"{unit:~P}" if str(unit) != "pixel" else ""
-    return f"{step:g} {short} per pixel" if short else "no scale given"
+def _step(layer: Image, names: str, known: Axes | None) -> str:
+    axes = known or axes_of(layer, names)
+    at = axes.names.index("X")
+    unit = axes.units[at]
+    if unit == PIXEL:
+        return "no scale given"
+    return f"{axes.scale[at]:g} {_SHORT.get(unit, unit)} per pixel"

@@ -13,7 +13,7 @@ from napari_fcn.project.image import AxesRecord
 from napari_fcn.widgets import adopt
 from napari_fcn.widgets.image_layers import ImageLayers
 from napari_fcn.widgets.placement import PLACED
-from napari_fcn.widgets.reading import axes_of, path_of, pixels_of
+from napari_fcn.widgets.reading import axes_of, path_of, pixels_of, with_file
 from napari_fcn.widgets.thumbnail import keep_thumbnail
 from napari_fcn.widgets.view import visible
 
@@ -111,7 +111,7 @@ class Scene:
         UserError
             If it cannot be worked on.
         """
-        image = self._take_in(layer, axes_of(layer, names))
+        image = self._take_in(layer, with_file(layer, axes_of(layer, names)))
         if layer is not self.layer or self.image is None or image.key != self.image.key:
             self._leave()
             self.layer = layer
@@ -158,10 +158,15 @@ class Scene:
                 return layer
         return None
 
+    def axes_of(self, layer: Image) -> Axes | None:
+        """Return what is known of the axes of a layer that was worked on."""
+        image = self._images.get(layer.unique_id)
+        return image.axes.axes() if image is not None else None
+
     def names_of(self, layer: Image) -> str:
         """Return what the axes of a layer were said to be; empty if not yet."""
-        image = self._images.get(layer.unique_id)
-        return image.axes.names.removesuffix("S") if image is not None else ""
+        axes = self.axes_of(layer)
+        return axes.names.removesuffix("S") if axes is not None else ""
 
     def is_complete(self, layer: Image) -> bool:
         """Tell whether a layer is worked on, with all that belongs to it in view."""
@@ -288,6 +293,7 @@ class Scene:
             return
         try:
             axes = axes_of(self.layer, self.names_of(self.layer))
+            axes = with_file(self.layer, axes)
             self.image = self._note(self.layer, self.image, axes)
         except UserError as error:
             self.workbench.said.emit(str(error))

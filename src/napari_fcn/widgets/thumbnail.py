@@ -24,11 +24,11 @@ def thumbnail_path(project: Path, key: str) -> Path:
 
 
 def keep_thumbnail(project: Project, image: ProjectImage, data: Any) -> None:
-    """Draw the middle of an image, unless that is done; a full disk does not matter."""
+    """Draw the middle of an image, unless that is done or cannot be."""
     path = thumbnail_path(project.folder, image.key)
     if path.exists():
         return
-    with suppress(OSError):
+    with suppress(Exception):  # a full disk, or a lazy array that fails
         pixels = draw(data, image.axes.names)
         height, width = pixels.shape[:2]
         kind = QImage.Format.Format_RGB888
@@ -58,8 +58,10 @@ def draw(data: Any, names: str) -> NDArray[np.uint8]:
     plane = np.asarray(data[tuple(index)], np.float32)
     if names.index("Y") > names.index("X"):
         plane = plane.swapaxes(0, 1)
-    low, high = np.nanpercentile(plane, (1, 99)) if plane.size else (0, 1)
-    grey = np.nan_to_num((plane - low) / max(high - low, 1e-9)).clip(0, 1) * 255
+    finite = plane[np.isfinite(plane)]
+    low, high = np.percentile(finite, (1, 99)) if finite.size else (0.0, 1.0)
+    sound = np.nan_to_num(plane, nan=low, posinf=high, neginf=low)
+    grey = ((sound - low) / max(high - low, 1e-9)).clip(0, 1) * 255
     return (grey if colour else np.repeat(grey[..., None], 3, -1)).astype(np.uint8)
 
 

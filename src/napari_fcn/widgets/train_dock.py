@@ -320,6 +320,19 @@ class TrainDock(QWidget):
             self._keys = bind_keys(
                 self.viewer, layer, self._pick_number, self._toggle_overlay, self._fade
             )
+            layer.events.selected_label.connect(self._on_label)
+
+    def _on_label(self, _event: object = None) -> None:
+        """Follow napari's own controls, as far as there are classes."""
+        layer = self.scene.strokes
+        if layer is None or not isalive(self):
+            return
+        value = int(layer.selected_label)
+        if value and value not in (c.value for c in self.class_list.classes):
+            self.say(f"There is no class {value}; add one with “+ Add a class” first.")
+            self._pick(self.class_list.current() or self._first())
+            return
+        self.class_list.set_current(value)
 
     def _pick_number(self, number: int) -> None:
         """Switch to the class whose key it is."""
@@ -401,8 +414,11 @@ class TrainDock(QWidget):
         self.train_button.setEnabled(status.state != "stopping")
         self.stop_button.setEnabled(status.state in ("training", "paused"))
         self.state.setText(state_text(status))
+        self.state.setToolTip(f"Computes on the {status.device}" * bool(status.device))
         self.score.setText(score_text(status))
-        self.settings.setEnabled(status.state in ("ready", "dead"))
+        free = status.state in ("ready", "dead")
+        self.settings.setEnabled(free)
+        self.settings.setToolTip("" if free else "Stop the training to change these.")
 
     def _on_finished(self, event: Finished) -> None:
         if event.reason != "failed":

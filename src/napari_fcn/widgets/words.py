@@ -30,7 +30,8 @@ def button_text(status: Status) -> str:
 
 def state_text(status: Status) -> str:
     """Return one line on what the engine does, where and how fast."""
-    where = f" on the {status.device}" if status.device else ""
+    device = status.device.partition(" in ")[0]  # how precisely is in the tooltip
+    where = f" on the {device}" if device else ""
     if status.job:
         return f"{_JOBS[status.job]}: {status.share:.0%}"
     if status.state == "dead":

@@ -12,12 +12,14 @@ import sys
 from contextlib import suppress
 from multiprocessing.connection import Client
 
+import psutil
+
 
 def main() -> None:
     """Serve the window that started this process."""
     options = json.loads(sys.stdin.readline())
-    with suppress(OSError, AttributeError):  # AttributeError: Windows
-        os.nice(options["nice"])
+    if options["nice"]:
+        _stand_back(options["nice"])
     connection = Client(options["address"], authkey=bytes.fromhex(options["key"]))
 
     import torch
@@ -31,6 +33,15 @@ def main() -> None:
     with suppress(OSError):
         connection.send(Ready(device))
         Server(connection).serve()
+
+
+def _stand_back(nice: int) -> None:
+    """Give way to the window."""
+    with suppress(OSError, psutil.Error):
+        if hasattr(os, "nice"):
+            os.nice(nice)
+        else:  # Windows
+            psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from napari_fcn.workbench.protocol import Command, Event
 
 _PATIENCE = 5.0
+_FEW_CORES = 2
 _SHORT_SPIN = {"GOMP_SPINCOUNT": "1000"}
 """OpenMP's threads wait for each other by spinning, which is well as long as each has a
 core. Where the window or another program takes one for a while, long spinning makes
@@ -34,10 +35,16 @@ training several times slower; so the engine's threads soon go to sleep."""
 
 
 def default_threads() -> int:
-    """Return how many cores the engine uses: all, since it gives way to the window."""
+    """Return how many cores the engine uses: all but one, which is the window's.
+
+    Where there are only two it uses both: it gives way to the window by its priority,
+    and half the speed would be too high a price.
+    """
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return cores - 1 if cores > _FEW_CORES else cores
 
 
 class EngineProcess:
@@ -46,7 +53,7 @@ class EngineProcess:
     Parameters
     ----------
     threads : int, optional
-        Cores to use; all by default.
+        Cores to use; by default as `default_threads` says.
     nice : int
         How far it stands back behind the window (POSIX niceness).
     """

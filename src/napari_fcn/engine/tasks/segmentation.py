@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from napari_fcn.config import ModelConfig
-from napari_fcn.data.annotations import Annotations
+from napari_fcn.data.annotations import PIECES_NEEDED, Annotations
 from napari_fcn.engine.losses import build_loss
 from napari_fcn.engine.metrics import Confusion
 from napari_fcn.engine.tasks.base import Score, Task, common_channels, with_channels
@@ -106,10 +106,11 @@ class Segmentation(Task):
         unscored = self.annotations.unscored_classes()
         if not unscored:
             return ""
-        names = ", ".join(f"{c.name!r}" for c in unscored)
+        names = " and ".join(c.name for c in unscored)
         return (
             f"Too few separate strokes of {names} to keep any for scoring: the score "
-            "is partly on strokes the network has learned from."
+            "is partly on strokes the network has learned from. Paint "
+            f"{PIECES_NEEDED} or more of each; some are kept from the next start on."
         )
 
     def facts(self, score: float | None) -> dict[str, Any]:
