@@ -202,3 +202,51 @@ def test_settings_reach_the_project(docks):
     docks.toggle()
     assert docks.workbench.project.record.network.width == 24
     assert docks.workbench.status.state == "training"
+
+
+SENSELESS = {
+    "nan": np.full((9, 9), np.nan, np.float32),
+    "infinite": np.full((9, 9), np.inf, np.float32),
+    "constant": np.zeros((9, 9), np.uint8),
+    "one pixel": np.zeros((1, 1), np.uint8),
+    "one row": np.zeros((1, 50), np.uint8),
+    "binary": np.eye(9, dtype=bool),
+    "half": np.eye(9, dtype=np.float16),
+    "huge numbers": np.full((9, 9), 2**60, np.int64),
+}
+
+
+@pytest.mark.parametrize("name", SENSELESS)
+def test_images_without_sense_can_be_painted_on(docks, name):
+    pixels = SENSELESS[name]
+    layer = docks.viewer.add_image(pixels, contrast_limits=(0, 1), name=name)
+    docks.start()
+    assert docks.message.text() == ""
+    assert docks.scene.layer is layer
+    docks.scene.strokes.data[...] = np.ones(pixels.shape, np.uint8)
+    docks.workbench.flush()
+    docks.toggle()
+    assert docks.workbench.status.state == "training"
+
+
+def test_too_many_axes_are_said(docks):
+    docks.viewer.add_image(np.zeros((1,) * 5 + (8, 8), np.uint8), name="seven")
+    docks.start()
+    assert docks.message.text() == "seven has 7 axes; choose an image with 2 to 6."
+
+
+def test_a_lazy_image_that_fails_is_said(docks):
+    def fail(block):
+        if block.shape == (8, 8):  # not when dask asks what it will look like
+            raise RuntimeError("the cluster is gone\nand more lines")
+        return block
+
+    pixels = da.zeros((16, 16), chunks=8, dtype=np.uint8).map_blocks(
+        fail, dtype=np.uint8, meta=np.zeros((0, 0), np.uint8)
+    )
+    layer = Image(np.zeros((16, 16), np.uint8), name="lazy")
+    docks.viewer.add_layer(layer)
+    layer._data = pixels  # which napari itself would refuse to draw
+    docks.start()
+    assert "the cluster is gone and more lines); save it" in docks.message.text()
+    assert docks.scene.strokes is None
