@@ -13,6 +13,7 @@ BENCHMARKS = {
     "patches": "one pass of the patch classifier against its sliding window",
     "networks": "all networks on membranes at equal time",
     "strokes": "accuracy from few strokes against a random forest",
+    "guided": "strokes where the network is unsure against random ones",
     "counting": "error of counts over images and over dots clicked",
     "regression": "predicted stains, and noise removed, against classical denoisers",
     "engine": "time from Train to the first overlay",

@@ -1,0 +1,338 @@
+"""Strokes where the network is unsure ("Next") against strokes at random places.
+
+A simulated person goes to a place, paints a short stroke of each class that is seen
+around it, and lets the network learn for some steps; then the next place. One side goes
+where *Next place to paint* says, through the same code as the window; the other side
+goes to places drawn evenly from all pixels of all images. Both begin with the same
+strokes, learn for as many steps, and are scored on images that nobody painted on.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+from benchmarks.report import Report, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from benchmarks.strokes.datasets import Dataset
+    from benchmarks.strokes.study import Plane
+    from napari_fcn.data.strokes import StrokeStore
+    from napari_fcn.engine.trainer import Trainer
+    from napari_fcn.project import Project, ProjectImage
+
+    Place = tuple[int, tuple[int, int]]
+    Chooser = Callable[["Study", np.random.Generator], Place]
+
+FIRST_STEPS, STEPS = 60, 20
+"""Training steps on the first strokes, and after each further place."""
+PLACES = 12
+DRAWS = 3
+LONGEST = 60
+"""Pixels of a stroke."""
+_AROUND = (6, 16, 40)
+"""Pixels around a place in which a stroke of a class may begin, the nearest first."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Images to paint on, and others to score on.
+
+    Attributes
+    ----------
+    dataset : Dataset
+        The images.
+    painted, tested : list of Plane
+        Which of them; no plane is in both.
+    """
+
+    dataset: Dataset
+    painted: list[Plane]
+    tested: list[Plane]
+
+
+def run(*, short: bool) -> Report | None:
+    """Measure all data that is here (short: one draw of one, three places)."""
+    cases = list(_cases())
+    if not cases:
+        return None
+    if short:
+        return measure(cases[:1], draws=1, places=3)
+    return measure(cases, draws=DRAWS, places=PLACES)
+
+
+def measure(cases: list[Case], draws: int, places: int) -> Report:
+    """Paint and score both sides on every case; report means over the draws."""
+    report = Report(
+        "Strokes where the network is unsure against strokes at random places",
+        {
+            "draws": draws,
+            "places": places,
+            "steps": f"{FIRST_STEPS} + {STEPS} per place",
+            "network": "U-Net, width 8, depth 3",
+        },
+        notes=[
+            "Mean Dice of the objects on unseen images, when a share of the places was "
+            "painted. *Pixels* is what guided strokes needed for the best Dice that "
+            "random ones reached, as a share of what those had painted by then; "
+            "- where they never reached it."
+        ],
+    )
+    for case in cases:
+        curves: dict[str, list[list[dict[str, float]]]] = {n: [] for n in CHOOSERS}
+        for seed in range(draws):
+            for name, choose in CHOOSERS.items():
+                curve = Study(case, seed).run(choose, places)
+                curves[name].append(curve)
+                detail = {"data": case.dataset.name, "side": name, "draw": seed}
+                report.details.append(detail | {"curve": curve, "load": load()})
+                _tell(f"{case.dataset.name} {name} {seed}: {curve[-1]}")
+        report.rows += _rows(case.dataset.name, curves)
+    return report
+
+
+def _rows(name: str, curves: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Summarise the sides on one case."""
+    needed = _pixels_needed(_mean(curves["guided"]), _mean(curves["random"]))
+    for side, found in curves.items():
+        mean = _mean(found)
+        last = len(mean) - 1
+        row: dict[str, Any] = {"data": name, "side": side}
+        for share in (0, 0.25, 0.5, 0.75, 1):
+            row[f"{share:.0%}"] = mean[round(share * last)]["dice"]
+        worst, best = (f(c[-1]["dice"] for c in found) for f in (min, max))
+        row["draws at last"] = f"{worst:.3f} to {best:.3f}"
+        row["painted"] = round(mean[-1]["painted"])
+        row["pixels"] = needed if side == "guided" else 1.0
+        yield row
+
+
+def _mean(curves: list[list[dict[str, float]]]) -> list[dict[str, float]]:
+    return [
+        {key: float(np.mean([point[key] for point in points])) for key in points[0]}
+        for points in zip(*curves, strict=True)
+    ]
+
+
+def _pixels_needed(
+    guided: list[dict[str, float]], random: list[dict[str, float]]
+) -> float | str:
+    """Return painted pixels for the best Dice of the random side, as a share."""
+    best = max(random, key=lambda point: point["dice"])
+    for before, after in zip(guided, guided[1:], strict=False):
+        if after["dice"] >= best["dice"]:
+            rise = after["dice"] - before["dice"]
+            part = (best["dice"] - before["dice"]) / rise if rise > 0 else 0.0
+            pixels = before["painted"] + max(0.0, part) * (
+                after["painted"] - before["painted"]
+            )
+            return float(pixels / best["painted"])
+    return "-"
+
+
+class Study:
+    """One draw of first strokes on a case, as a project of its own on disk.
+
+    Parameters
+    ----------
+    case : Case
+        What is painted and scored.
+    seed : int
+        Decides the first strokes, random places and the training.
+    """
+
+    def __init__(self, case: Case, seed: int) -> None:
+        self.case, self.seed = case, seed
+        self.truths = [case.dataset.plane_truth(p) for p in case.painted]
+        self.before: list[Any] = []
+        self.project: Project
+        self.images: list[ProjectImage] = []
+        self.stores: list[StrokeStore] = []
+        self.trainer: Trainer
+
+    def run(self, choose: Chooser, places: int) -> list[dict[str, float]]:
+        """Paint at some places; return Dice and painted pixels after each."""
+        with tempfile.TemporaryDirectory() as folder:
+            self._make_project(Path(folder))
+            random = np.random.default_rng(self.seed)
+            first = int(random.integers(len(self.truths)))
+            self._paint_first(first, random)
+            self._train(FIRST_STEPS)
+            curve = [self._score()]
+            for _ in range(places):
+                number, place = choose(self, random)
+                self._paint_at(number, place, random)
+                self._train(STEPS)
+                curve.append(self._score())
+            return curve
+
+    def _make_project(self, folder: Path) -> None:
+        from napari_fcn.data.axes import Axes
+        from napari_fcn.project import Project
+
+        self.project = Project.create(folder / "study")
+        axes = self.case.dataset.axes.replace("Z", "")
+        for number, (index, z) in enumerate(self.case.painted):
+            pixels = self.case.dataset.images[index]
+            pixels = pixels if z is None else pixels[z]
+            path = folder / f"{number}.npy"
+            np.save(path, pixels)
+            image = self.project.add_image(
+                str(number), path, "file", Axes.of(axes), pixels.shape
+            )
+            self.images.append(image)
+            self.stores.append(image.strokes(self.project.folder))
+
+    def _paint_first(self, number: int, random: np.random.Generator) -> None:
+        """Paint a stroke of each class somewhere on one image."""
+        from benchmarks.strokes.datasets import OBJECT
+
+        objects = np.argwhere(self.truths[number] == OBJECT)
+        place = objects[random.integers(len(objects))]
+        self._paint_at(number, (int(place[0]), int(place[1])), random)
+        from napari_fcn.config import NetworkConfig, TrainingConfig
+        from napari_fcn.data.annotations import LabelledImage
+        from napari_fcn.engine.trainer import Trainer
+
+        from benchmarks.strokes.study import CLASSES
+
+        folder = self.project.folder
+        items = [
+            LabelledImage(image.source(folder, 2), store)
+            for image, store in zip(self.images, self.stores, strict=True)
+        ]
+        self.trainer = Trainer(
+            items,
+            CLASSES,
+            TrainingConfig(seed=self.seed, crop=96, batch=4, held_out=0.0),
+            NetworkConfig(width=8, depth=3),
+        )
+
+    def _paint_at(
+        self, number: int, place: tuple[int, int], random: np.random.Generator
+    ) -> None:
+        """Paint a short stroke of each class that is near a place."""
+        store = self.stores[number]
+        painted = np.asarray(store[...])
+        paint_around(self.truths[number], painted, place, random)
+        store[...] = painted
+        store.flush()
+        if hasattr(self, "trainer"):
+            self.trainer.refresh(number)
+
+    def _train(self, steps: int) -> None:
+        for _ in range(steps):
+            self.trainer.step()
+
+    def _score(self) -> dict[str, float]:
+        from benchmarks.strokes.study import Setting, object_dice, predict_planes
+
+        case = self.case
+        predicted = predict_planes(
+            self.trainer.live_model(), case.dataset, case.tested
+        )
+        setting = Setting(case.dataset, 0.0, case.painted, case.tested)
+        return {
+            "dice": object_dice(setting, predicted),
+            "painted": float(sum(np.count_nonzero(s[...]) for s in self.stores)),
+            "step": float(self.trainer.step_number),
+        }
+
+
+def paint_around(
+    truth: NDArray[np.uint8],
+    painted: NDArray[np.uint8],
+    place: tuple[int, int],
+    random: np.random.Generator,
+) -> None:
+    """Paint a short stroke of each class that is seen around a place, in place.
+
+    Parameters
+    ----------
+    truth : (Y, X) uint8
+        Classes from 1.
+    painted : (Y, X) uint8
+        What is painted; changed.
+    place : (int, int)
+        Row and column.
+    random : numpy.random.Generator
+        Decides where a stroke begins and turns.
+    """
+    from benchmarks.strokes.annotator import _framed, _stroke
+
+    rows, columns = np.ogrid[: truth.shape[0], : truth.shape[1]]
+    away = np.hypot(rows - place[0], columns - place[1])
+    for value in np.unique(truth[away <= _AROUND[-1]]):
+        depth = ndimage.distance_transform_edt(_framed(truth == value))[1:-1, 1:-1]
+        for reach in _AROUND:
+            start = np.where((away <= reach) & (painted == 0), depth, 0)
+            if start.max() >= 1:
+                _stroke(painted, int(value), start, depth, random, LONGEST)
+                break
+
+
+def guided(study: Study, random: np.random.Generator) -> Place:
+    """Go where the network says that a stroke would teach most."""
+    from napari_fcn.workbench.live import LiveNetwork
+    from napari_fcn.workbench.protocol import Suggest, Suggested
+    from napari_fcn.workbench.suggest import run_suggest
+
+    trainer, told = study.trainer, []
+    network = LiveNetwork(
+        trainer.live_model(), trainer.compute, trainer.step_number, learning=True
+    )
+    command = Suggest(
+        study.project.folder,
+        tuple(study.images),
+        tuple(study.before),
+        len(study.before),
+    )
+    run_suggest(command, network, told.append, lambda: None)
+    if not isinstance(told[-1], Suggested):
+        return at_random(study, random)
+    found = told[-1]
+    study.before.append((found.key, found.region))
+    number = [i.key for i in study.images].index(found.key)
+    return number, (found.region[0].start, found.region[1].start)
+
+
+def at_random(study: Study, random: np.random.Generator) -> Place:
+    """Go anywhere, each pixel of each image as likely."""
+    sizes = np.array([truth.size for truth in study.truths])
+    number = int(random.choice(len(sizes), p=sizes / sizes.sum()))
+    y, x = (int(random.integers(n)) for n in study.truths[number].shape)
+    return number, (y, x)
+
+
+CHOOSERS: dict[str, Chooser] = {"random": at_random, "guided": guided}
+
+
+def _cases() -> Iterator[Case]:
+    from benchmarks.strokes.datasets import dsb2018_fluorescence, isbi2012
+
+    try:
+        data = isbi2012()
+        painted: list[Plane] = [(0, z) for z in range(0, 24, 3)]
+        yield Case(data, painted, [(0, z) for z in (25, 28)])
+    except FileNotFoundError:
+        _tell("left out: no images of isbi2012")
+    try:
+        data = dsb2018_fluorescence()
+        images: list[Plane] = [(n, None) for n in range(len(data.images))]
+        yield Case(data, images[::4], images[1::5])
+    except FileNotFoundError:
+        _tell("left out: no images of dsb2018-fluorescence")
+
+
+def _tell(what: object) -> None:
+    print(what, file=sys.stderr, flush=True)
