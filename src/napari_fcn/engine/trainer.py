@@ -322,6 +322,11 @@ class Trainer:
             self._best_score = score
             self._best = copy.deepcopy(self._average.state_dict())
 
+    @property
+    def current_network(self) -> torch.nn.Module:
+        """The weights of the last step, not averaged."""
+        return self._network
+
     def live_model(self) -> Model:
         """Return the averaged weights as they are now; they go on changing."""
         return Model(self.model_config, self._average, self.receptive_field)

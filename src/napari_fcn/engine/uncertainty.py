@@ -6,33 +6,57 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from scipy import ndimage
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import NDArray
+    from torch import nn
 
 
-def uncertainty(logits: torch.Tensor) -> NDArray[np.float32]:
-    """Return how unsure a network is of each pixel.
-
-    The entropy of the class probabilities (Shannon 1948), as used for choosing what to
-    annotate next (Settles 2009, section 3.1), divided by its greatest value.
+class Mirrored:
+    """A network that sees the image as in a mirror, and answers as without one.
 
     Parameters
     ----------
-    logits : (C, ...) tensor
-        As the network gives them, for two or more classes.
+    network : nn.Module
+        The network; mirrored along its last axis.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self.config = network.config
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """Map an image (N, C, ...) to outputs of the same size."""
+        output: torch.Tensor = self._network(image.flip(-1)).flip(-1)
+        return output
+
+
+def uncertainty(*opinions: torch.Tensor) -> NDArray[np.float32]:
+    """Return how unsure networks are of each pixel, and how far they disagree.
+
+    The entropy of their mean class probabilities (Shannon 1948), divided by its
+    greatest value. It is the mean of the entropies of each, as used for choosing what
+    to annotate next (Settles 2009, section 3.1), plus their Jensen-Shannon divergence,
+    the disagreement of a committee (McCallum & Nigam 1998). Two networks that are sure
+    of different classes are as unsure as one that finds both as likely.
+
+    Parameters
+    ----------
+    *opinions : (C, ...) tensors
+        Logits as the networks give them, for two or more classes.
 
     Returns
     -------
     (...) float32
-        0 where it is sure, 1 where all classes are as likely; 0 where there are none.
+        0 where they are sure of the same, 1 where all classes are as likely; 0 where
+        there are none.
     """
-    if len(logits) < 2:  # densities and images have no probabilities
-        return np.zeros(logits.shape[1:], np.float32)
-    logarithms = logits.float().log_softmax(0)
-    entropy = -(logarithms.exp() * logarithms).sum(0) / math.log(len(logits))
+    if len(opinions[0]) < 2:  # densities and images have no probabilities
+        return np.zeros(opinions[0].shape[1:], np.float32)
+    mean = torch.stack([logits.float().softmax(0) for logits in opinions]).mean(0)
+    entropy = torch.special.entr(mean).sum(0) / math.log(len(mean))
     found: NDArray[np.float32] = entropy.clamp(0, 1).cpu().numpy()
     return found
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from napari_fcn.data.normalisation import Normalisation, measure
 from napari_fcn.engine.device import free_cache, is_out_of_memory
 from napari_fcn.engine.outputs import labels_from_logits
 from napari_fcn.engine.predict import predict_tile
 from napari_fcn.engine.tiling import Tile, plan_tiles
-from napari_fcn.engine.uncertainty import uncertainty
+from napari_fcn.engine.uncertainty import Mirrored, uncertainty
 from napari_fcn.workbench.protocol import UNCERTAINTY, Look, Shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    import torch
+    from torch import nn
 
     from napari_fcn.data.source import ImageSource
     from napari_fcn.data.store import ChunkStore, Region
@@ -50,12 +52,50 @@ class LiveNetwork:
         How many steps it has learned.
     learning : bool
         Whether it learns meanwhile, so that predictions must share the time.
+    current : Module, optional
+        While a run goes on, the weights of its last step; those of the model are
+        averages.
     """
 
     model: Model
     compute: Compute
     step: int
     learning: bool
+    current: nn.Module | None = None
+
+    def opinions(
+        self,
+        source: ImageSource,
+        sample: tuple[int, ...],
+        tile: Tile,
+        normalisation: Normalisation,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return two predictions of a tile, whose difference tells what is unsure.
+
+        They are those of the averaged and of the current weights; where nothing is
+        trained, those of the image and of its mirror image.
+        """
+        first = self.model.network.to(self.compute.device)
+        second = self.current if self.current is not None else Mirrored(first)
+        with _looking(second):
+            one, other = (
+                predict_tile(n, source, sample, tile, normalisation, self.compute)
+                for n in (first, second)
+            )
+        return one, other
+
+
+@contextmanager
+def _looking(network: nn.Module | Mirrored) -> Iterator[None]:
+    """Have a network in training predict, and then go on as it was."""
+    training = isinstance(network, torch.nn.Module) and network.training
+    if training:
+        network.eval()
+    try:
+        yield
+    finally:
+        if training:
+            network.train()
 
 
 class _Scene:
@@ -180,7 +220,7 @@ class LiveView:
             scene.labels, look.sample, tile.core, values.astype(np.uint8)
         )
         scene.labels.flush()
-        shown = _write_probability(look, tile, logits, model, scene)
+        shown = _write_probability(look, tile, logits, network, scene)
         where = scene.image.label_index(look.sample, tile.core)
         region = tuple(i if isinstance(i, slice) else slice(i, i + 1) for i in where)
         self._tell(Shown(look.image.key, region, network.step, not self._tiles, shown))
@@ -207,12 +247,14 @@ def _plan(image: ImageSource, model: Model, region: Region, edge: int) -> list[T
 
 
 def _write_probability(
-    look: Look, tile: Tile, logits: torch.Tensor, model: Model, scene: _Scene
+    look: Look, tile: Tile, logits: torch.Tensor, network: LiveNetwork, scene: _Scene
 ) -> bool:
     """Write the probability of the wanted class; False if none is wanted or known."""
-    values = [c.value for c in model.config.classes]
+    values = [c.value for c in network.model.config.classes]
     if look.probability == UNCERTAINTY:
-        chosen = uncertainty(logits)
+        chosen = uncertainty(
+            *network.opinions(scene.image, look.sample, tile, scene.normalisation)
+        )
     elif look.probability in values:
         chosen = logits.softmax(0)[values.index(look.probability)].numpy()
     else:

@@ -115,6 +115,7 @@ class Run:
             self.trainer.compute,
             self.trainer.step_number,
             learning=not self.paused,
+            current=self.trainer.current_network,
         )
 
     def keep(self) -> None:

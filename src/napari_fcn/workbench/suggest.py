@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from itertools import chain, cycle
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from napari_fcn.data.normalisation import measure
 from napari_fcn.engine.events import Message
-from napari_fcn.engine.predict import predict_tile
-from napari_fcn.engine.tiling import plan_tiles
+from napari_fcn.engine.tiling import plan_tiles, round_up
 from napari_fcn.engine.uncertainty import most_useful, uncertainty
 from napari_fcn.errors import UserError
 from napari_fcn.workbench.protocol import Suggest, Suggested
@@ -17,19 +18,29 @@ from napari_fcn.workbench.protocol import Suggest, Suggested
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from numpy.typing import NDArray
+
     from napari_fcn.data.source import ImageSource
     from napari_fcn.data.store import Region
     from napari_fcn.project import ProjectImage
     from napari_fcn.workbench.live import LiveNetwork
 
-    Part = tuple[ProjectImage, tuple[int, ...], Region]
-
-_PARTS = 12
+_PARTS = 8
 """How many parts of the images are looked at for one suggestion."""
-_EDGE = {2: 256, 3: 48}
+_EDGE = {2: 192, 3: 48}
 _REACH = {2: 24, 3: 8}
-_FAR = 2.0
-"""How much less a place is worth on a sample that was suggested before."""
+_AGAIN = 2.0
+"""How much less a place is worth for each time that its image and sample were seen."""
+
+
+class _Part(NamedTuple):
+    """A part of an image, small enough to be predicted in one go."""
+
+    image: ProjectImage
+    source: ImageSource
+    sample: tuple[int, ...]
+    region: Region
+    visits: float
 
 
 def run_suggest(
@@ -54,12 +65,13 @@ def run_suggest(
     if network is None:
         tell(Message("Train first: where to paint next is asked of the network."))
         return
-    best: Suggested | None = None
+    best, most = None, 0.0
     try:
-        for part in _parts(command, network.model.config.network.ndim):
+        for part in _parts(command, network):
             found = _judge(command, part, network)
-            if found.doubt > (best.doubt if best is not None else 0):
-                best = found
+            worth = found.doubt / _AGAIN**part.visits
+            if worth > most:
+                best, most = found, worth
             pump()
     except UserError as error:
         tell(Message(str(error)))
@@ -70,71 +82,72 @@ def run_suggest(
     tell(best or Message("The network is sure of all it was shown; look around."))
 
 
-def _parts(command: Suggest, ndim: int) -> Iterator[Part]:
-    """Choose parts spread over images and samples, other ones each time."""
+def _parts(command: Suggest, network: LiveNetwork) -> Iterator[_Part]:
+    """Choose parts of images and samples, those that were suggested least first."""
     random = np.random.default_rng(command.seed)
-    places = []
-    for image in command.images:
-        source = image.source(command.project, ndim)
-        samples = list(source.samples())
-        order = random.permutation(len(samples))[:_PARTS]
-        places.append([(image, source, samples[i]) for i in order])
-    turns = max((len(p) for p in places), default=0)
-    chosen = [p[t % len(p)] for t in range(max(turns, _PARTS)) for p in places]
-    for image, source, sample in chosen[:_PARTS]:
-        edge = _EDGE[ndim]
-        room = [max(1, n - edge + 1) for n in source.spatial_shape]
-        starts = [int(random.integers(n)) for n in room]
-        region = tuple(
-            slice(s, min(s + edge, n))
-            for s, n in zip(starts, source.spatial_shape, strict=True)
-        )
-        yield image, sample, region
+    visits = Counter(key for key, _ in command.before)
+    images = [command.images[i] for i in random.permutation(len(command.images))]
+    images = sorted(images, key=lambda image: visits[image.key])[:_PARTS]
+    turns = [_parts_of(image, command, network, random) for image in images]
+    for _, part in zip(
+        range(_PARTS), chain.from_iterable(zip(*turns, strict=False)), strict=False
+    ):
+        yield part
 
 
-def _judge(command: Suggest, part: Part, network: LiveNetwork) -> Suggested:
-    image, sample, region = part
-    model = network.model
-    source = image.source(command.project, model.config.network.ndim)
-    doubt = _doubt(source, sample, region, network)
-    labels = image.labels(command.project, writable=False)
+def _parts_of(
+    image: ProjectImage,
+    command: Suggest,
+    network: LiveNetwork,
+    random: np.random.Generator,
+) -> Iterator[_Part]:
+    """Yield parts of an image without end, of the least suggested samples first."""
+    source = image.source(command.project, network.model.config.network.ndim)
+    axes = source.label_axes.samples(source.ndim)
+    earlier = [region for key, region in command.before if key == image.key]
+    visits = Counter(tuple(region[axis].start for axis in axes) for region in earlier)
+    samples = list(source.samples())
+    order = [samples[i] for i in random.permutation(len(samples))]
+    for sample in cycle(sorted(order, key=lambda sample: visits[sample])):
+        seen = visits[sample] + len(earlier) / len(samples)
+        yield _Part(image, source, sample, _region(source, network, random), seen)
+
+
+def _region(
+    source: ImageSource, network: LiveNetwork, random: np.random.Generator
+) -> Region:
+    """Choose a part of a sample that is predicted in one go."""
+    region = []
+    for size, stride in zip(
+        source.spatial_shape, network.model.receptive_field.stride, strict=True
+    ):
+        edge = round_up(_EDGE[source.ndim], stride)
+        room = max(0, size - edge)
+        start = int(random.integers(room // stride + 1)) * stride
+        # The last pixels of an image are as likely as its first ones.
+        start = round_up(room, stride) if start + stride > room else start
+        region.append(slice(start, min(start + edge, size)))
+    return tuple(region)
+
+
+def _judge(command: Suggest, part: _Part, network: LiveNetwork) -> Suggested:
+    """Return the most useful place of a part."""
+    source, sample = part.source, part.sample
+    doubt, region = _doubt(part, network)
+    labels = part.image.labels(command.project, writable=False)
     painted = np.asarray(source.read_labels(labels, sample, region)) > 0
     value, place = most_useful(doubt, painted, _REACH[source.ndim])
     middle = [p + s.start for p, s in zip(place, region, strict=True)]
-    around = tuple(slice(m, m + 1) for m in middle)
-    where = source.label_index(sample, around)
+    where = source.label_index(sample, tuple(slice(m, m + 1) for m in middle))
     found = tuple(i if isinstance(i, slice) else slice(i, i + 1) for i in where)
-    earlier = [r for key, r in command.before if key == image.key]
-    before = sum(_same_sample(source, found, r) for r in earlier)
-    return Suggested(image.key, found, value / _FAR**before)
+    return Suggested(part.image.key, found, value)
 
 
-def _same_sample(source: ImageSource, one: Region, other: Region) -> bool:
-    axes = source.label_axes.samples(source.ndim)
-    return len(other) == len(one) and all(one[i] == other[i] for i in axes)
-
-
-def _doubt(
-    source: ImageSource, sample: tuple[int, ...], region: Region, network: LiveNetwork
-) -> np.ndarray:
-    model = network.model
-    model.network.to(network.compute.device)
+def _doubt(part: _Part, network: LiveNetwork) -> tuple[NDArray[np.float32], Region]:
+    """Return how unsure the network is of a part, and where exactly that is."""
+    model, source = network.model, part.source
     normalisation = measure(source, model.config.normalisation)
-    shape = source.spatial_shape
-    edges = (_EDGE[source.ndim],) * len(shape)
-    doubt = np.zeros([s.stop - s.start for s in region], np.float32)
-    for tile in plan_tiles(shape, edges, model.receptive_field, region):
-        logits = predict_tile(
-            model.network, source, sample, tile, normalisation, network.compute
-        )
-        both = [
-            (max(c.start, r.start), min(c.stop, r.stop))
-            for c, r in zip(tile.core, region, strict=True)
-        ]
-        if any(a >= b for a, b in both):
-            continue
-        spans = list(zip(both, tile.core, region, strict=True))
-        inside = tuple(slice(a - c.start, b - c.start) for (a, b), c, _ in spans)
-        out = tuple(slice(a - r.start, b - r.start) for (a, b), _, r in spans)
-        doubt[out] = uncertainty(logits)[inside]
-    return doubt
+    edges = tuple(s.stop - s.start for s in part.region)
+    tiles = plan_tiles(source.spatial_shape, edges, model.receptive_field, part.region)
+    opinions = network.opinions(source, part.sample, tiles[0], normalisation)
+    return uncertainty(*opinions), tiles[0].core
