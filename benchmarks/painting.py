@@ -113,9 +113,9 @@ def _stroke(layer: Labels, points: list[Any], value: int) -> dict[str, float]:
 
 
 def _step(layer: Labels, step: Callable[[], object]) -> None:
-    """Undo or redo as the window does."""
+    """Undo or redo as the window does; the labels are written a little later, too."""
     step()
-    layer.data.flush()
+    layer.data.keep()
     layer.refresh()
 
 

@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 
 from napari_fcn.config import ClassInfo, ModelConfig, NetworkConfig, classes_from_values
+from napari_fcn.data import samples
 from napari_fcn.data.axes import Axes
+from napari_fcn.data.store import ChunkStore
+from napari_fcn.engine.checkpoint import latest_model
 from napari_fcn.engine.device import choose_compute
 from napari_fcn.engine.events import Message
-from napari_fcn.engine.model import Model
+from napari_fcn.engine.model import Model, load_model
 from napari_fcn.errors import UserError
 from napari_fcn.networks import build_network
 from napari_fcn.project.snapshots import snapshots
+from napari_fcn.workbench.compare import STORES
 from napari_fcn.workbench.importing import take_from_project
 from napari_fcn.workbench.live import LiveNetwork
 from napari_fcn.workbench.protocol import Suggest
@@ -125,15 +129,65 @@ def test_training_keeps_snapshots_and_goes_on_from_an_earlier_one(bench):
     book.suggested.connect(places.append)
     bench.until(lambda: places, "a place")
     assert places[0].key == entry.key
-    with pytest.raises(UserError, match="Stop the training"):
-        book.return_to(None)
     book.stop()
     bench.until(lambda: bench.finished, "the end")
     assert bench.scored[-1].held_out
-    found = snapshots(book.project)
-    assert len(found) == 1
-    book.return_to(found[0])
-    assert not book.project.checkpoint.exists()
+    first = snapshots(book.project)
+    assert len(first) == 1
     book.train()
-    bench.until(lambda: book.status.step >= 2, "steps from the snapshot")
-    assert not any("Going on" in text for text in bench.said[-1:])
+    bench.until(lambda: book.status.step > first[0].steps + 3, "further steps")
+    book.return_to(first[0])  # ends the run, and keeps it, too
+    bench.until(lambda: len(bench.finished) == 2, "the end")
+    assert len(snapshots(book.project)) == 2
+    assert not book.project.checkpoint.exists()
+    kept = load_model(book.project.model).config.training["steps"]
+    assert kept == first[0].steps
+    compared = []
+    book.compared.connect(compared.append)
+    region = (slice(8, 72), slice(0, 96))
+    book.look(entry, (1,), region)
+    book.compare(first[0].path, None)
+    bench.until(lambda: compared, "the comparison")
+    assert compared[0].region == (slice(1, 2), *region)
+    assert compared[0].differing == 0  # it is the same network
+    stores = [entry.prediction(book.project.folder, name) for name in STORES]
+    assert np.asarray(stores[0]).any()
+    np.testing.assert_array_equal(*stores)
+    book.compare(*(s.path for s in snapshots(book.project)))
+    bench.until(lambda: len(compared) == 2, "the comparison")
+    first_one, other = (np.asarray(s)[compared[1].region] for s in map(_again, stores))
+    assert compared[1].differing == (first_one != other).mean()
+    bench.said.clear()
+    bench.steps.clear()
+    book.train()
+    bench.until(lambda: bench.steps, "steps from the snapshot")
+    assert not any("Going on" in text for text in bench.said)
+
+
+def _again(store):
+    return ChunkStore(store.array)
+
+
+def test_images_and_what_is_for_testing_join_a_run_that_goes_on(bench):
+    book = bench.workbench
+    entry, image, truth = bench.open_blobs()
+    book.train()
+    bench.until(lambda: book.status.step >= 3, "steps")
+    second = book.add_image(image[:2], Axes.of("ZYX"), "second")
+    book.labels(second.key)[...] = samples.strokes(truth[:2], 18)
+    bench.until(lambda: any("Going on" in text for text in bench.said), "the second")
+    step = book.status.step
+    whole = tuple((0, n) for n in second.label_shape)
+    book.set_testing(second, (whole,))
+    bench.until(lambda: bench.scored[-1:] and bench.scored[-1].held_out, "a score")
+    bench.until(lambda: book.status.step > step, "steps")
+    assert not bench.finished  # it is one run
+    book.stop()
+    bench.until(lambda: bench.finished, "the end")
+    # what was only in a checkpoint is shown after a crash
+    book.close()
+    book.project.model.unlink()
+    model = latest_model(book.project.model, book.project.checkpoint)
+    assert model.config.network.width == 8
+    with pytest.raises(UserError):
+        latest_model(book.project.model)

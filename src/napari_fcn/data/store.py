@@ -17,6 +17,7 @@ import mmap
 import operator
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -183,13 +184,7 @@ class ChunkStore:
             If a file is damaged.
         """
         box, local = _box_of(key, self.shape)
-        values = _zeros([s.stop - s.start for s in box], self.dtype)
-        for index, in_chunk, in_box in self._overlaps(box):
-            with self._lock:
-                chunk = self._chunk(index)
-                if chunk is not None:
-                    values[in_box] = chunk[in_chunk]
-        return values[local]
+        return self._read(box)[local]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """Write as numpy would; on disk after the next `flush`.
@@ -205,9 +200,10 @@ class ChunkStore:
             raise ValueError("assignment destination is read-only")
         box, local = _box_of(key, self.shape)
         with self._lock:
-            values = np.asarray(self[box])
+            values = self._read(box)
             values[local] = value
-            for index, in_chunk, in_box in self._overlaps(box):
+            for index in self._touched(box):
+                in_chunk, in_box = self._overlap(index, box)
                 self._paint(index, in_chunk, values[in_box])
 
     def flush(self) -> list[Region]:
@@ -249,7 +245,7 @@ class ChunkStore:
         """
         box, _ = _box_of(region, self.shape)
         with self._lock:
-            for index, _, _ in self._overlaps(box):
+            for index in self._touched(box):
                 self._on_disk.add(index)
                 self._clean.drop(index)
 
@@ -258,6 +254,17 @@ class ChunkStore:
         with self._lock:
             found = self._on_disk.union(self._dirty)
         return [self._region(i) for i in sorted(found)]
+
+    def _read(self, box: Region) -> NDArray[Any]:
+        """Return a copy of a box."""
+        values = _zeros([s.stop - s.start for s in box], self.dtype)
+        for index in self._touched(box):
+            with self._lock:
+                chunk = self._chunk(index)
+                if chunk is not None:
+                    in_chunk, in_box = self._overlap(index, box)
+                    values[in_box] = chunk[in_chunk]
+        return values
 
     def _paint(self, index: Index, in_chunk: Region, values: NDArray[Any]) -> None:
         chunk = self._chunk(index)
@@ -313,27 +320,22 @@ class ChunkStore:
             for i, c, s in zip(index, self.chunks, self.shape, strict=True)
         )
 
-    def _overlaps(self, box: Region) -> Iterator[tuple[Index, Region, Region]]:
-        """Yield chunk index, part inside the chunk, part inside the box."""
+    def _touched(self, box: Region) -> Iterator[Index]:
+        """Yield the chunks that a box touches."""
         ranges = [
             range(s.start // c, -(-s.stop // c)) if s.stop > s.start else range(0)
             for s, c in zip(box, self.chunks, strict=True)
         ]
-        for index in itertools.product(*ranges):
-            region = self._region(index)
-            both = [
-                (max(r.start, s.start), min(r.stop, s.stop))
-                for r, s in zip(region, box, strict=True)
-            ]
-            in_chunk = tuple(
-                slice(a - r.start, b - r.start)
-                for (a, b), r in zip(both, region, strict=True)
-            )
-            in_box = tuple(
-                slice(a - s.start, b - s.start)
-                for (a, b), s in zip(both, box, strict=True)
-            )
-            yield index, in_chunk, in_box
+        return itertools.product(*ranges)
+
+    def _overlap(self, index: Index, box: Region) -> tuple[Region, Region]:
+        """Return the part of a box in a chunk, counted inside each of them."""
+        in_chunk, in_box = [], []
+        for i, edge, s in zip(index, self.chunks, box, strict=True):
+            low, high = max(i * edge, s.start), min((i + 1) * edge, s.stop)
+            in_chunk.append(slice(low - i * edge, high - i * edge))
+            in_box.append(slice(low - s.start, high - s.start))
+        return tuple(in_chunk), tuple(in_box)
 
 
 def _zeros(shape: list[int], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -344,7 +346,21 @@ def _zeros(shape: list[int], dtype: np.dtype[Any]) -> NDArray[Any]:
     size = math.prod(shape) * dtype.itemsize
     if size < _LARGE:
         return np.zeros(shape, dtype)
-    return np.frombuffer(mmap.mmap(-1, size), dtype).reshape(shape)
+    return np.frombuffer(_fresh_memory(size), dtype).reshape(shape)
+
+
+def _fresh_memory(size: int) -> mmap.mmap:
+    """Return bytes of zero that no other process shares, in large pages if possible.
+
+    Large ones make a sparsely painted plane some ten times as quick to read and draw.
+    """
+    if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
+        return mmap.mmap(-1, size)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
 
 class _Cache:
@@ -446,12 +462,15 @@ def _bound_positions(key: NDArray[Any], size: int) -> tuple[slice, NDArray[Any]]
         return slice(0, 0), key.astype(np.intp)
     if key.dtype.kind not in "iu":
         raise IndexError(f"positions must be integers, not {key.dtype}")
-    positions = key.astype(np.intp)
-    positions = np.where(positions < 0, positions + size, positions)
-    low, high = int(positions.min()), int(positions.max())
+    wide = key.astype(np.intp)
+    low = int(wide.min())
+    if low < 0:
+        wide = np.where(wide < 0, wide + size, wide)
+        low = int(wide.min())
+    high = int(wide.max())
     _check(low, size)
     _check(high, size)
-    return slice(low, high + 1), positions - low
+    return slice(low, high + 1), wide - low
 
 
 def _check(position: int, size: int) -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from napari_fcn.config import ModelConfig
 from napari_fcn.data.files import atomic_path
-from napari_fcn.engine.model import Model
+from napari_fcn.engine.model import Model, load_model
 from napari_fcn.errors import UserError
 from napari_fcn.networks import build_network
 
@@ -116,6 +116,34 @@ def load_checkpoint(path: Path) -> Checkpoint:
         RecursionError,
     ) as error:
         raise _damaged(path.name) from error
+
+
+def latest_model(model: Path, checkpoint: Path | None = None) -> Model:
+    """Load a model, or that of its run where the run was killed later than it.
+
+    Parameters
+    ----------
+    model : Path
+        The model file; it may be missing if there is a checkpoint.
+    checkpoint : Path, optional
+        The checkpoint of the run.
+
+    Raises
+    ------
+    UserError
+        If neither can be loaded.
+    """
+    times = [
+        path.stat().st_mtime if path is not None and path.is_file() else -1.0
+        for path in (model, checkpoint)
+    ]
+    if checkpoint is not None and times[1] > times[0]:
+        try:
+            return load_checkpoint(checkpoint).model()
+        except UserError:
+            if times[0] < 0:
+                raise
+    return load_model(model)
 
 
 def _damaged(name: str) -> UserError:

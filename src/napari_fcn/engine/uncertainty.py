@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from scipy import ndimage
+from torch import nn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import nn
 
 
-class Mirrored:
+class Mirrored(nn.Module):
     """A network that sees the image as in a mirror, and answers as without one.
 
     Parameters
@@ -24,12 +24,14 @@ class Mirrored:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self._network = network
+        super().__init__()
+        self.network = network
         self.config = network.config
+        self.train(network.training)
 
-    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Map an image (N, C, ...) to outputs of the same size."""
-        output: torch.Tensor = self._network(image.flip(-1)).flip(-1)
+        output: torch.Tensor = self.network(image.flip(-1)).flip(-1)
         return output
 
 

@@ -111,7 +111,16 @@ def _read(path: Path) -> Snapshot:
     score = training.get("held_out_dice")
     return Snapshot(
         path,
-        path.stat().st_mtime,
+        _time_of(path),
         int(training.get("steps", 0)),
         float(score) if score is not None else None,
     )
+
+
+def _time_of(path: Path) -> float:
+    """Return when a snapshot was kept: its name says it, also after being copied."""
+    with suppress(ValueError, OverflowError):
+        date, fraction = path.stem.rsplit("-", 1)
+        seconds = time.mktime(time.strptime(date, "%Y-%m-%d-%H%M%S"))
+        return seconds + int(fraction) / 1e9
+    return path.stat().st_mtime

@@ -51,6 +51,7 @@ class EngineClient:
     job_finished = Signal(protocol.JobFinished)
     answered = Signal(object)
     suggested = Signal(protocol.Suggested)
+    compared = Signal(protocol.Compared)
 
     def __init__(self, start_process: Callable[[], EngineProcess]) -> None:
         self.status = Status()
@@ -71,6 +72,7 @@ class EngineClient:
             protocol.JobProgress: lambda e: self._set(job=e.job, share=e.share),
             protocol.JobFinished: self._on_job_finished,
             protocol.Suggested: self._on_suggested,
+            protocol.Compared: lambda e: self.compared.emit(e),
             Finished: self._on_finished,
             protocol.EngineDied: self._on_death,
             **dict.fromkeys(get_args(Answer), self.answered.emit),

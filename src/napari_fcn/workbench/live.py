@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from napari_fcn.data.normalisation import Normalisation, measure
 from napari_fcn.engine.device import free_cache, is_out_of_memory
@@ -21,6 +20,7 @@ from napari_fcn.workbench.protocol import UNCERTAINTY, Look, Shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import torch
     from torch import nn
 
     from napari_fcn.data.source import ImageSource
@@ -34,6 +34,8 @@ _SHARE = 0.3
 """How much of the time predictions may take while training."""
 _AT_LEAST = 0.7
 """Seconds between the starts of two refreshes while training."""
+_REST = 5.0
+"""Seconds until a full disk is tried again."""
 _FIRST_STEP = 5
 """Before that the network is noise."""
 
@@ -86,16 +88,14 @@ class LiveNetwork:
 
 
 @contextmanager
-def _looking(network: nn.Module | Mirrored) -> Iterator[None]:
+def _looking(network: nn.Module) -> Iterator[None]:
     """Have a network in training predict, and then go on as it was."""
-    training = isinstance(network, torch.nn.Module) and network.training
-    if training:
-        network.eval()
+    training = network.training
+    network.eval()
     try:
         yield
     finally:
-        if training:
-            network.train()
+        network.train(training)
 
 
 class _Scene:
@@ -150,7 +150,7 @@ class LiveView:
         self._tiles: list[Tile] = []
         self._edge = 0
         self._shown_step = -1
-        self._round_start = -np.inf
+        self._round_start = self._rest_until = -np.inf
         self._spent = 0.0
 
     def look(self, look: Look | None) -> None:
@@ -164,6 +164,11 @@ class LiveView:
         self._shown_step = -1
         self._round_start = -np.inf
 
+    def rest(self) -> None:
+        """Predict nothing for some seconds, then everything in view again."""
+        self.restart()
+        self._rest_until = self._clock() + _REST
+
     def tick(self, network: LiveNetwork) -> bool:
         """Predict at most one tile, if its time has come.
 
@@ -174,6 +179,8 @@ class LiveView:
         """
         look = self._look
         if look is None or not _can_show(network, look):
+            return False
+        if self._clock() < self._rest_until:
             return False
         if not self._tiles and not self._start_round(look, network):
             return False

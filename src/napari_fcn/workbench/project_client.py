@@ -53,6 +53,7 @@ class ProjectClient(EngineClient):
         self.recent = RecentProjects(home / "recent.json" if home else default_file())
         self.home = home or self.recent.home or Path.home() / "napari-fcn"
         self._open: OpenProject | None = None
+        self._disk_refused = False
 
     def close(self) -> None:
         """Write what was painted and end the engine."""
@@ -81,8 +82,8 @@ class ProjectClient(EngineClient):
         """Open a project; raises `UserError` if it cannot be."""
         project = Project.open(folder)
         self._use_project(project)
-        if project.model.is_file():
-            self._send(protocol.UseModel(project.model))
+        if project.model.is_file() or project.checkpoint.is_file():
+            self._send(protocol.UseModel(project.model, project.checkpoint))
         return project
 
     def choose_home(self, folder: Path) -> None:
@@ -152,7 +153,7 @@ class ProjectClient(EngineClient):
             If the strokes cannot be read.
         """
         regions = self.labels(key).undo()
-        self.flush()
+        self.keep_stroke(key)
         return regions
 
     def redo(self, key: str) -> list[Region]:
@@ -164,7 +165,7 @@ class ProjectClient(EngineClient):
             If the strokes cannot be read.
         """
         regions = self.labels(key).redo()
-        self.flush()
+        self.keep_stroke(key)
         return regions
 
     def prediction(self, key: str, what: str = "live") -> ChunkStore:
@@ -198,6 +199,7 @@ class ProjectClient(EngineClient):
         project = self._opened().project
         found = project.image(image.key).model_copy(update={"testing": boxes})
         project.replace_image(found)
+        self._send(protocol.NoteImage(found))
         return found
 
     def flush(self) -> None:
@@ -212,6 +214,10 @@ class ProjectClient(EngineClient):
                 self._send(painted)
         except OSError as error:
             self._say_disk_refuses(error)
+            return
+        if self._disk_refused and not self._open.dirty:
+            self._disk_refused = False
+            self.said.emit("There is room again: all strokes are written.")
 
     def keep_stroke(self, key: str) -> None:
         """Make a stroke that has just ended safe; never raises.
@@ -223,7 +229,15 @@ class ProjectClient(EngineClient):
         except OSError as error:
             self._say_disk_refuses(error)
 
+    @property
+    def unwritten(self) -> bool:
+        """Whether strokes are in memory only, since the disk refuses them."""
+        return self._open is not None and self._open.dirty
+
     def _say_disk_refuses(self, error: OSError) -> None:
+        if self._disk_refused:  # it is tried again and again, but told once
+            return
+        self._disk_refused = True
         self.said.emit(
             f"Your strokes cannot be written ({error.strerror or error}); they are "
             "kept in memory. Make room, and they are written by themselves."
@@ -238,6 +252,7 @@ class ProjectClient(EngineClient):
         opened = OpenProject(project)
         self._leave_project()
         self._open = opened
+        self._suggestions.clear()
         self.recent.note(project.folder)
         self.project_changed.emit(project)
 
@@ -247,6 +262,7 @@ class ProjectClient(EngineClient):
         if self._open is not None:
             self._open.close()
         self._open = self._look = None
+        self._disk_refused = False
 
     def _on_scored(self, event: Scored) -> None:
         super()._on_scored(event)

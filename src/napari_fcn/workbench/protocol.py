@@ -117,9 +117,41 @@ class UseModel:
     ----------
     path : Path
         The model file.
+    checkpoint : Path, optional
+        Of a run that may have got further before it was killed.
     """
 
     path: Path
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True)
+class NoteImage:
+    """What the project knows of an image has changed, such as what is for testing.
+
+    Attributes
+    ----------
+    image : ProjectImage
+        As it is now.
+    """
+
+    image: ProjectImage
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Predict a part of an image with two models, into stores of their own.
+
+    Attributes
+    ----------
+    look : Look
+        The part.
+    models : tuple of (Path or None)
+        The two model files; None for the network as it is now.
+    """
+
+    look: Look
+    models: tuple[Path | None, Path | None]
 
 
 @dataclass(frozen=True)
@@ -219,6 +251,8 @@ Command = (
     | Look
     | LookAway
     | UseModel
+    | NoteImage
+    | Compare
     | Painted
     | Apply
     | Export
@@ -335,6 +369,25 @@ class Suggested:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """Two models have predicted a part of an image; it is on disk.
+
+    Attributes
+    ----------
+    key : str
+        Of the image.
+    region : tuple of slice
+        Where, in the predictions array.
+    differing : float
+        Share of its pixels that they say other classes of.
+    """
+
+    key: str
+    region: Region
+    differing: float
+
+
+@dataclass(frozen=True)
 class EngineDied:
     """The engine's process has ended by itself; made by the window's side.
 
@@ -357,5 +410,6 @@ Event = (
     | JobFinished
     | Answer
     | Suggested
+    | Compared
     | EngineDied
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from napari_fcn.engine.device import Compute
     from napari_fcn.engine.events import Event as TrainingEvent
     from napari_fcn.engine.trainer import Trainer
+    from napari_fcn.project import ProjectImage
     from napari_fcn.workbench import protocol
 
 _CHECKPOINT_EVERY = 10.0
@@ -135,6 +137,8 @@ class Run:
         if not painted or trainer is None:
             return
         keys = [i.key for i in self._command.images]
+        for key in {c.key for c in painted} - set(keys):
+            self.note(Project.open(self._command.project).image(key))
         for command in painted:
             if command.key not in keys:
                 continue
@@ -146,8 +150,17 @@ class Run:
             self._restart = True
             self.cancel.cancel()
 
+    def note(self, image: ProjectImage) -> None:
+        """Learn from an image as it is now, be it new or partly for testing."""
+        others = [i for i in self._command.images if i.key != image.key]
+        if image in self._command.images:
+            return
+        self._command = replace(self._command, images=(*others, image))
+        self._restart = True
+        self.cancel.cancel()
+
     def _train_and_grow(self) -> Model:
-        """Train; when a further class is painted, go on with a wider output."""
+        """Train; when a class or an image is added, go on with it from there."""
         resume = self._command.resume
         while True:
             model = self._train_once(resume=resume)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from napari_fcn.engine.device import choose_compute
 from napari_fcn.engine.events import Finished, Message
+from napari_fcn.engine.checkpoint import latest_model
 from napari_fcn.engine.model import Model, load_model
 from napari_fcn.engine.train import CancelToken
 from napari_fcn.errors import UserError
 from napari_fcn.workbench import protocol
 from napari_fcn.workbench.background import run_apply, run_export
+from napari_fcn.workbench.compare import run_compare
 from napari_fcn.workbench.insight import Insight
 from napari_fcn.workbench.live import LiveNetwork, LiveView
 from napari_fcn.workbench.questions import Describe, SeeField, TryFrame
@@ -52,6 +54,7 @@ class Server:
         self._compute = choose_compute()
         self._closing = False
         self._told = 0.0
+        self._refused = False
         self._handlers: dict[type, Callable[[Any], None]] = {
             protocol.Train: self._on_train,
             protocol.Pause: self._on_pause,
@@ -64,6 +67,8 @@ class Server:
             protocol.Apply: self._on_job,
             protocol.Export: self._on_job,
             protocol.Suggest: self._on_job,
+            protocol.Compare: self._on_job,
+            protocol.NoteImage: self._on_note_image,
             protocol.CancelJob: self._on_cancel_job,
             Describe: self._insight.describe,
             SeeField: self._insight.see_field,
@@ -131,7 +136,7 @@ class Server:
 
     def _on_use_model(self, command: protocol.UseModel) -> None:
         try:
-            self._model = load_model(command.path)
+            self._model = latest_model(command.path, command.checkpoint)
         except UserError as error:
             self._send(Message(str(error)))
         self._live.restart()
@@ -140,9 +145,11 @@ class Server:
         if self._run is not None:
             self._run.painted.append(command)
 
-    def _on_job(
-        self, command: protocol.Apply | protocol.Export | protocol.Suggest
-    ) -> None:
+    def _on_note_image(self, command: protocol.NoteImage) -> None:
+        if self._run is not None:
+            self._run.note(command.image)
+
+    def _on_job(self, command: protocol.Command) -> None:
         self._waiting.append(command)
 
     def _on_cancel_job(self, _: protocol.CancelJob) -> None:
@@ -190,11 +197,23 @@ class Server:
         if network is None:
             return False
         try:
-            return self._live.tick(network)
+            worked = self._live.tick(network)
+            self._refused = self._refused and not worked
+            return worked
         except UserError as error:
             self._live.look(None)
             self._send(Message(str(error)))
-        except (RuntimeError, MemoryError, OSError) as error:
+        except OSError as error:  # the disk may be full; it is tried again
+            self._live.rest()
+            if not self._refused:
+                self._send(
+                    Message(
+                        f"The prediction cannot be written ({error.strerror or error}"
+                        "); it comes back when there is room."
+                    )
+                )
+            self._refused = True
+        except (RuntimeError, MemoryError) as error:
             self._live.look(None)
             self._send(Message(f"The picture could not be predicted ({error})."))
         return False
@@ -216,6 +235,8 @@ class Server:
                 run_export(command, self._job, self._report)
             elif isinstance(command, protocol.Suggest):
                 run_suggest(command, self._network(), self._send, self._pump)
+            elif isinstance(command, protocol.Compare):
+                run_compare(command, self._network(), self._send, self._pump)
         finally:
             self._job = None
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from napari_fcn.engine.events import Finished
     from napari_fcn.project import Project, ProjectImage
 
 
@@ -41,6 +42,7 @@ class Workbench(ProjectClient):
     ) -> None:
         super().__init__(home, start_process)
         self._train_later: tuple[Path | None, bool] | None = None
+        self._return_later: Snapshot | None = None
 
     def poll(self, *, flush: bool = True) -> None:
         """Take what the engine has told and emit it.
@@ -174,17 +176,57 @@ class Workbench(ProjectClient):
     def return_to(self, snapshot: Snapshot) -> None:
         """Go back to an earlier model; *Train* then goes on from it.
 
+        What is trained just now is ended first, and kept as a snapshot.
+
         Raises
         ------
         UserError
-            If something is trained just now, or it cannot be written.
+            If it cannot be written.
         """
-        if self.status.state not in ("ready", "dead"):
-            raise UserError("Stop the training that runs first.")
         project = self._opened().project
+        if self.status.state not in ("ready", "dead"):
+            self.stop()
+            self._return_later = snapshot
+            return
         return_to(project, snapshot)
         self.start_engine()
         self._send(protocol.UseModel(project.model))
+
+    def compare(self, first: Path | None, second: Path | None) -> None:
+        """Have two models predict what is on the screen; answered by `compared`.
+
+        Parameters
+        ----------
+        first, second : Path or None
+            Model files; None for the network as it is now.
+
+        Raises
+        ------
+        UserError
+            If no image is on the screen.
+        """
+        if self._look is None:
+            raise UserError("Choose an image first, and press Start labelling.")
+        self.start_engine()
+        self._send(protocol.Compare(self._look, (first, second)))
+
+    def _on_finished(self, event: Finished) -> None:
+        super()._on_finished(event)
+        self._return_now()
+
+    def _on_death(self, event: protocol.EngineDied) -> None:
+        super()._on_death(event)
+        self._return_now()
+
+    def _return_now(self) -> None:
+        """Go back to the snapshot that was asked for while something was trained."""
+        snapshot, self._return_later = self._return_later, None
+        if snapshot is None:
+            return
+        try:
+            self.return_to(snapshot)
+        except UserError as error:
+            self.said.emit(str(error))
 
     def apply(self, image: ProjectImage, model: Path | None = None) -> None:
         """Predict a whole image into its store ``masks``.

@@ -125,6 +125,15 @@ class OpenProject:
             for region in regions:
                 yield Painted(key, region)
 
+    @property
+    def dirty(self) -> bool:
+        """Whether something is painted that is not on disk yet."""
+        return any(store.dirty for store in self._labels.values())
+
+    def try_again(self) -> None:
+        """Try a disk that refused at once, in place of after some seconds."""
+        self._failed_at = -_RETRY
+
     def _disk_may_work(self) -> bool:
         return time.monotonic() - self._failed_at >= _RETRY
 

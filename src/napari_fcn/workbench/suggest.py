@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 _PARTS = 8
 """How many parts of the images are looked at for one suggestion."""
 _EDGE = {2: 192, 3: 48}
-_REACH = {2: 24, 3: 8}
+_REACH = {2: 64, 3: 16}
+"""Edge of the area that is to be unsure as a whole: about what one paints in."""
 _AGAIN = 2.0
 """How much less a place is worth for each time that its image and sample were seen."""
 
@@ -136,7 +137,8 @@ def _judge(command: Suggest, part: _Part, network: LiveNetwork) -> Suggested:
     doubt, region = _doubt(part, network)
     labels = part.image.labels(command.project, writable=False)
     painted = np.asarray(source.read_labels(labels, sample, region)) > 0
-    value, place = most_useful(doubt, painted, _REACH[source.ndim])
+    reach = min(_REACH[source.ndim], max(4, min(source.spatial_shape) // 4))
+    value, place = most_useful(doubt, painted, reach)
     middle = [p + s.start for p, s in zip(place, region, strict=True)]
     where = source.label_index(sample, tuple(slice(m, m + 1) for m in middle))
     found = tuple(i if isinstance(i, slice) else slice(i, i + 1) for i in where)
