@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,10 +91,10 @@ def measure(cases: list[Case], draws: int, places: int) -> Report:
             "network": "U-Net, width 8, depth 3",
         },
         notes=[
-            "Dice of the objects on unseen images, mean over the draws, when a share of "
-            "the places was painted, and its mean over all places. *Pixels* is what guided strokes needed for the best Dice that "
-            "random ones reached, as a share of what those had painted by then; "
-            "- where they never reached it."
+            "Dice of the objects on unseen images, mean over the draws, when a share "
+            "of the places was painted, and its mean over all places. *Pixels* is what "
+            "guided strokes needed for the best Dice that random ones reached, as a "
+            "share of what those had painted by then; - where they never reached it."
         ],
     )
     for case in cases:
@@ -138,7 +139,7 @@ def _pixels_needed(
 ) -> float | str:
     """Return painted pixels for the best Dice of the random side, as a share."""
     best = max(random, key=lambda point: point["dice"])
-    for before, after in zip(guided, guided[1:], strict=False):
+    for before, after in pairwise(guided):
         if after["dice"] >= best["dice"]:
             rise = after["dice"] - before["dice"]
             part = (best["dice"] - before["dice"]) / rise if rise > 0 else 0.0
@@ -209,11 +210,10 @@ class Study:
         objects = np.argwhere(self.truths[number] == OBJECT)
         place = objects[random.integers(len(objects))]
         self._paint_at(number, (int(place[0]), int(place[1])), random)
+        from benchmarks.strokes.study import CLASSES
         from napari_fcn.config import NetworkConfig, TrainingConfig
         from napari_fcn.data.annotations import LabelledImage
         from napari_fcn.engine.trainer import Trainer
-
-        from benchmarks.strokes.study import CLASSES
 
         folder = self.project.folder
         items = [
@@ -247,9 +247,7 @@ class Study:
         from benchmarks.strokes.study import Setting, object_dice, predict_planes
 
         case = self.case
-        predicted = predict_planes(
-            self.trainer.live_model(), case.dataset, case.tested
-        )
+        predicted = predict_planes(self.trainer.live_model(), case.dataset, case.tested)
         setting = Setting(case.dataset, 0.0, case.painted, case.tested)
         return {
             "dice": object_dice(setting, predicted),

@@ -1,8 +1,9 @@
 """Paints at random in a real viewer until it is killed; run by `test_killed.py`.
 
 Imports everything once. Then, for every line on standard input, a fork of it opens the
-project in a viewer of its own, says ``ready``, and paints with the mouse, undoes and
-redoes without end. Before the button is released it writes down what must be on disk
+project in a viewer of its own, says the number of its process and that of its engine's,
+and paints with the mouse, undoes and redoes without end, while the engine learns and
+writes checkpoints. Before the button is released it writes down what must be on disk
 from then on; afterwards that it was released.
 """
 
@@ -10,52 +11,77 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
+from multiprocessing import Pipe
 from pathlib import Path
 
 import napari
 import napari._qt.qt_viewer  # what takes long is imported before the forks
 import numpy as np
+import torch
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
+from napari_fcn.config import NetworkConfig, TrainingConfig
 from napari_fcn.data import samples
+from napari_fcn.errors import UserError
 from napari_fcn.widgets.host import Host
+from napari_fcn.workbench import run
+from napari_fcn.workbench.server import Server
 from napari_fcn.workbench.session import Workbench
 
 SIZE = 96
 
 
-class NoEngine:
-    """Nothing is trained here."""
+class ForkedEngine:
+    """The engine in a fork of this program, which has imported all that it needs."""
 
-    pid = None
+    def __init__(self) -> None:
+        self._connection, theirs = Pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            self._connection.close()  # so that it sees the window hang up
+            os.nice(10)
+            torch.set_num_threads(1)
+            run._CHECKPOINT_EVERY = 0.3
+            with suppress(SystemExit):
+                Server(theirs).serve()
+            os._exit(0)
+        theirs.close()
 
     def send(self, command) -> None:
-        """Do nothing."""
+        with suppress(OSError):
+            self._connection.send(command)
 
-    def events(self) -> list:
-        """Tell nothing."""
-        return []
+    def events(self):
+        with suppress(OSError, EOFError):
+            while self._connection.poll(0):
+                yield self._connection.recv()
 
     def close(self) -> None:
-        """Do nothing."""
+        """It ends by itself."""
 
 
 class Painter:
-    def __init__(self, home: Path, seed: int) -> None:
+    def __init__(self, home: Path, seed: int, engine: ForkedEngine) -> None:
         self.home, self.random = home, np.random.default_rng(seed)
         self.number = len(list(home.glob("expected-*.npy")))
         self.viewer = napari.Viewer(show=False)
         window = self.viewer.window._qt_window
         window.resize(420, 380)
         window.show()
-        self.book = Workbench(home, NoEngine)
+        self.book = Workbench(home, lambda: engine)
         self.host = Host(self.viewer, self.book, window)
         found = list(home.glob("*.fcnproj"))
         if found:
             self.book.open_project(found[0])
+            self.train()
         layer = self.viewer.add_image(samples.blobs(3, SIZE)[0], name="cells")
         self.host.scene.work_on(layer, "ZYX")
+        self.book.project.update(
+            network=NetworkConfig(width=4, depth=1),
+            training=TrainingConfig(crop=32, batch=1),
+        )
         self.strokes = self.host.scene.strokes
         self.strokes.mode, self.strokes.brush_size = "paint", 9
         self.strokes.n_edit_dimensions = 3  # each stroke is in several files
@@ -63,6 +89,11 @@ class Painter:
         self.canvas = self.viewer.window._qt_viewer.canvas.native
         self.states = [self.labels()]
         self.at = 0
+
+    def train(self) -> None:
+        """Start training, if it is not going on yet."""
+        with suppress(UserError):  # nothing is painted, or all is erased
+            self.book.train()
 
     def labels(self):
         return np.asarray(self.strokes.data)
@@ -112,6 +143,7 @@ class Painter:
             act = self.random.integers(5)
             if act < 3:
                 self.stroke()
+                self.train()
             else:
                 self.step(-1 if act == 3 else 1)
             QTest.qWait(1)
@@ -119,11 +151,14 @@ class Painter:
 
 def main() -> None:
     home = Path(sys.argv[1])
+    torch.set_num_threads(1)
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # imports what is slow
     for line in sys.stdin:
         child = os.fork()
         if not child:
-            painter = Painter(home, int(line))
-            print(os.getpid(), flush=True)  # noqa: T201
+            engine = ForkedEngine()  # before there is a window
+            painter = Painter(home, int(line), engine)
+            print(os.getpid(), engine.pid, flush=True)  # noqa: T201
             painter.run()
         os.waitpid(child, 0)
 

@@ -129,6 +129,54 @@ def test_areas_are_taken_over_and_the_rest_made_background(dock):
     assert (labels(dock) > 0).sum() == 1
 
 
+def test_predicted_objects_in_an_area_become_another_class(dock):
+    dock.scene.strokes.data[1, 12, 12] = 2
+    dock.workbench.flush()
+    draw(dock, BOX)
+    dock._on_opened()
+    dock.area_class.setCurrentIndex(dock.area_class.findText("objects are debris"))
+    dock.take_button.click()
+    assert (labels(dock)[1, 10:20, 10:20] == 3).all()  # also where it was painted
+    assert (labels(dock) > 0).sum() == 100
+    dock.scene.strokes.undo()
+    assert (labels(dock) > 0).sum() == 1
+
+
+def test_what_is_for_testing_is_seen_and_taken_back(dock):
+    draw(dock, BOX)
+    dock.test_button.click()
+    shown = dock.corrections.tested
+    assert shown in dock.scene.viewer.layers
+    assert shown.nshapes == 1
+    np.testing.assert_allclose(np.asarray(shown.scale), (2, 0.5, 0.5))
+    (box,) = dock.workbench.project.record.images[0].testing
+    np.testing.assert_array_equal(
+        shown.data[0].min(0), [1, box[1][0] - 0.5, box[2][0] - 0.5]
+    )
+    asked = dock.workbench._engine.asked[-1]
+    assert asked.image.testing == (box,)  # a run that goes on hears of it
+    assert dock.scene.viewer.layers.selection.active is not shown
+    dock.learn_button.click()
+    assert dock.workbench.project.record.images[0].testing == ()
+    assert dock.corrections.tested is None
+    assert shown not in dock.scene.viewer.layers
+    assert not dock.learn_button.isEnabled()
+
+
+def test_a_dense_mask_from_a_file_of_single_objects(dock, tmp_path):
+    mask = np.zeros((3, 64, 64), np.int32)
+    mask[:2, ::2, 5] = 1 + np.arange(64).reshape(2, 32)
+    np.save(tmp_path / "cells.npy", mask)
+    dock.take_mask_file(tmp_path / "cells.npy")
+    assert "Took cells" in dock.message.text()
+    np.testing.assert_array_equal(labels(dock), np.where(mask, 2, 1))
+    np.save(tmp_path / "photo.npy", np.ones((3, 64, 64)))
+    dock.take_mask_file(tmp_path / "photo.npy")
+    assert "no whole numbers" in dock.message.text()
+    dock.take_mask_file(tmp_path / "missing.npy")
+    assert "no file" in dock.message.text()
+
+
 def test_areas_and_images_for_testing(dock):
     draw(dock, BOX)
     dock.test_button.click()

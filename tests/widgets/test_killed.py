@@ -1,4 +1,7 @@
-"""kill -9 of a napari that is painted in, at random moments: no stroke lost or torn."""
+"""kill -9 of a napari that is painted in, of its engine, or of both, at random moments.
+
+No stroke is lost or torn, and the classes and the last checkpoint are there.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,25 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
+from napari_fcn.engine.checkpoint import load_checkpoint
 from napari_fcn.project import Project
 
 ROUNDS = 20
+VICTIMS = ("the window", "the engine first", "both")
 MOST_STROKES = 4
 LONGEST = 0.05
 """Seconds between the last stroke that was waited for and the kill."""
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_napari_is_killed_while_painting(tmp_path, qapp):
+def test_window_and_engine_are_killed_while_painting(tmp_path, qapp):
     del qapp  # a screen is there
     painter = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("painter.py")), str(tmp_path)],
@@ -31,23 +38,33 @@ def test_napari_is_killed_while_painting(tmp_path, qapp):
         text=True,
     )
     moment = random.Random(0)
-    finished = []
+    finished, steps = [], []
     try:
         for number in range(ROUNDS):
             painter.stdin.write(f"{number}\n")
             painter.stdin.flush()
             said = painter.stdout.readline()
             assert said, "the painter has failed"
+            window, engine = map(int, said.split())
+            killed = VICTIMS[number % len(VICTIMS)]
+            if killed == "the engine first":
+                os.kill(engine, signal.SIGKILL)
             wait_for(tmp_path, count(tmp_path) + moment.randrange(MOST_STROKES))
             time.sleep(moment.uniform(0, LONGEST))
-            os.kill(int(said), signal.SIGKILL)
+            os.kill(window, signal.SIGKILL)
+            if killed == "both":
+                os.kill(engine, signal.SIGKILL)
+            wait_for_end(engine)
             time.sleep(0.05)
             finished.append(compare(tmp_path))
+            steps.append(last_checkpoint(tmp_path))
     finally:
         painter.kill()
         painter.communicate()
     assert finished == sorted(finished)
     assert finished[-1] > ROUNDS  # there was something to lose
+    assert steps == sorted(steps)
+    assert steps[-1] > 0
 
 
 def count(home: Path) -> int:
@@ -61,6 +78,24 @@ def wait_for(home: Path, strokes: int) -> None:
     while count(home) < strokes:
         assert time.monotonic() < end, "the painter does not paint"
         time.sleep(0.002)
+
+
+def wait_for_end(engine: int) -> None:
+    """An engine whose window is gone writes what it has learned, and ends."""
+    end = time.monotonic() + 60
+    with suppress(psutil.NoSuchProcess):
+        while psutil.Process(engine).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < end, "the engine still runs"
+            time.sleep(0.01)
+
+
+def last_checkpoint(home: Path) -> int:
+    """Return the step of the last checkpoint, which must be whole; 0 if none."""
+    project = Project.open(next(home.glob("*.fcnproj")))
+    assert [c.value for c in project.record.classes] == [1, 2]
+    if not project.checkpoint.is_file():
+        return 0
+    return load_checkpoint(project.checkpoint).step
 
 
 def compare(home: Path) -> int:

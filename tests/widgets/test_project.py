@@ -7,12 +7,17 @@ import shutil
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QCloseEvent
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QMessageBox
+from tests.disks import small_disk
 
 from napari_fcn.data import samples
 from napari_fcn.data.axes import Axes
+from napari_fcn.engine.model import load_model
 from napari_fcn.errors import UserError
 from napari_fcn.project import Project
+from napari_fcn.widgets.host import Host
 from napari_fcn.widgets.opening import get_project_reader, open_project
 from napari_fcn.widgets.project_dock import ProjectDock
 from napari_fcn.widgets.train_dock import TrainDock
@@ -122,6 +127,98 @@ def test_moved_from_the_dock_while_shown(window, made, tmp_path):
     assert window.workbench.project.folder == tmp_path / "new" / made.name
     assert not made.exists()
     dock.deleteLater()
+
+
+def test_networks_compared_and_returned_to(window, made):
+    dock = ProjectDock(window.viewer, window.host)
+    dock.open(made)
+    window.make_quick()
+    assert not dock.compare_button.isEnabled()
+    window.workbench.labels("linked")[0, :9] = 2
+    for wanted in (1, 2):
+        window.workbench.train()
+        before = window.workbench.status.step
+        window.until(lambda b=before: window.workbench.status.step > b + 5, "steps")
+        window.workbench.stop()
+        window.until(lambda: window.workbench.status.state == "ready", "the end")
+        window.until(lambda w=wanted: dock.model_list.count() == w, "a snapshot")
+    dock.model_list.selectAll()
+    assert not dock.return_button.isEnabled()  # which one?
+    dock.compare_button.click()
+    window.until(lambda: "They differ on" in dock.message.text(), "the comparison")
+    names = [layer.name for layer in window.viewer.layers]
+    earlier, later = dock._compared
+    assert f"linked – {earlier}" in names
+    assert f"linked – {later}" in names
+    assert not window.host.scene.prediction.visible
+    dock.model_list.clearSelection()
+    dock.model_list.setCurrentRow(1)
+    steps = dock._models[1].steps
+    dock.return_button.click()
+    assert load_model(window.workbench.project.model).config.training["steps"] == steps
+    dock.compare_button.click()
+    window.until(lambda: "now" in dock.message.text(), "the comparison with now")
+    assert "differ on 0.0%" in dock.message.text()
+    dock.deleteLater()
+
+
+def test_closing_over_strokes_that_no_disk_takes(
+    make_napari_viewer, tmp_path, monkeypatch
+):
+    with small_disk(tmp_path / "disk") as disk:
+        viewer = make_napari_viewer()
+        window = viewer.window._qt_window
+        host = Host(viewer, Workbench(disk.folder, NoEngine), window)
+        layer = viewer.add_image(samples.blobs(2, 64)[0], name="cells")
+        image = host.scene.work_on(layer, "ZYX")
+        host.workbench.flush()
+        disk.fill()
+        said, asked = [], []
+        host.workbench.said.connect(said.append)
+        for z in range(2):  # painting goes on
+            host.scene.strokes.data[z, 5:40, 5:40] = 1 + z
+            host.workbench.keep_stroke(image.key)
+            host.workbench.try_again()
+        host.scene.strokes.undo()
+        assert len(said) == 1
+        assert "kept in memory" in said[0]
+        assert host.workbench.unwritten
+
+        def ask():
+            asked.append(1)
+            if len(asked) == 2:
+                disk.make_room()
+                return QMessageBox.StandardButton.Retry
+            return QMessageBox.StandardButton.Cancel
+
+        monkeypatch.setattr(host, "ask", ask)
+        assert not host.may_close()
+        event = QCloseEvent()
+        assert not host.eventFilter(window, event)  # there is room now
+        assert len(asked) == 2
+        assert said[-1] == "There is room again: all strokes are written."
+        host.close()
+        found = Project.open(host.workbench.project.folder).record.images[0]
+        kept = found.strokes(host.workbench.project.folder)
+        assert (kept[0, 5:40, 5:40] == 1).all()
+        assert not kept[1].any()
+        assert kept.can_redo
+
+
+class NoEngine:
+    """Nothing is trained here."""
+
+    pid = None
+
+    def send(self, command) -> None:
+        """Do nothing."""
+
+    def events(self) -> list:
+        """Tell nothing."""
+        return []
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 def test_the_start_list(window, made, stack_file):

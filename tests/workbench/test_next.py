@@ -170,7 +170,7 @@ def _again(store):
 
 def test_images_and_what_is_for_testing_join_a_run_that_goes_on(bench):
     book = bench.workbench
-    entry, image, truth = bench.open_blobs()
+    _, image, truth = bench.open_blobs()
     book.train()
     bench.until(lambda: book.status.step >= 3, "steps")
     second = book.add_image(image[:2], Axes.of("ZYX"), "second")

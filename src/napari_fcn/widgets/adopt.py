@@ -86,8 +86,8 @@ def take_mask(
     background : int
         The class of 0.
     other : int
-        The class of all else where the mask has one number only, whichever that is;
-        where it has several, they are the classes.
+        The class of all else where the mask has one number only, whichever that is,
+        or so many that they number single objects; else they are the classes.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def take_mask(
     found: set[int] = set()
     for _, values in _slabs(labels, image):
         found |= {int(v) for v in np.unique(values)} - {0}
-    single = len(found) == 1
+    single = len(found) == 1 or len(found) > _MOST_CLASSES
     if not single:
         _check(found, labels.name, np.iinfo(store.dtype).max)
     for where, values in _slabs(labels, image):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Labels
 from qtpy.compat import isalive
 from qtpy.QtCore import QSignalBlocker, QTimer
@@ -19,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_fcn.data.readers import open_image
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.corrections import Corrections
 from napari_fcn.widgets.host import Host, host_of, tabify
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
+    from napari_fcn.project import ProjectImage
     from napari_fcn.workbench.protocol import Suggested
 
 _HEADING = "font-weight: bold; margin-top: 5px;"
@@ -54,20 +57,24 @@ class CorrectDock(QWidget):
         self.workbench, self.scene = self.host.workbench, self.host.scene
         self.corrections = Corrections(self.scene)
         self._hooked: Any = None
+        self._shown: ProjectImage | None = None
         self.next_button = _button("Next place to paint", "Where a stroke teaches most")
         self.unsure_check = QCheckBox("Show where the network is unsure")
         self.spot_button = _button("Click on spots", "Press again to end")
         self.spot_button.setCheckable(True)
         self.spot_class = QComboBox()
         self.draw_button = _button("Draw areas", "Polygons; or choose another shape")
-        self.take_button = _button("Take over", "The prediction inside is right")
+        self.take_button = _button("Take over", "The prediction inside")
+        self.area_class = QComboBox()
         self.fill_button = _button(
             "Rest is background", "All that is not painted in it"
         )
-        self.test_button = _button("For testing", "Nothing inside is learned from")
+        self.test_button = _button("Drawn areas", "Nothing inside is learned from")
+        self.learn_button = _button("Learn from all", "Nothing is for testing only")
         self.test_check = QCheckBox("This whole image is for testing only")
         self.import_button = _button("Strokes of another project…", "Same image")
-        self.mask_button = _button("A dense mask from a layer", "0 in it is background")
+        self.mask_button = _button("Mask from a layer", "0 in it is background")
+        self.file_button = _button("Mask from a file…", "0 in it is background")
         self.message = QLabel()
         self._lay_out()
         self._connect()
@@ -115,11 +122,14 @@ class CorrectDock(QWidget):
         column.addLayout(_row(self.spot_button, self.spot_class))
         column.addWidget(_heading("Areas"))
         column.addWidget(_note("Draw around them, then say what is true inside."))
-        column.addWidget(self.draw_button)
-        column.addLayout(_row(self.take_button, self.fill_button, self.test_button))
+        column.addLayout(_row(self.draw_button, self.fill_button))
+        column.addLayout(_row(self.take_button, self.area_class))
+        column.addWidget(_heading("For testing only"))
+        column.addWidget(_note("Nothing in such areas is learned; it only scores."))
+        column.addLayout(_row(self.test_button, self.learn_button))
         column.addWidget(self.test_check)
         column.addWidget(_heading("From elsewhere"))
-        column.addWidget(self.mask_button)
+        column.addLayout(_row(self.mask_button, self.file_button))
         column.addWidget(self.import_button)
         self.message.setWordWrap(True)
         column.addWidget(self.message)
@@ -136,14 +146,18 @@ class CorrectDock(QWidget):
             )
         )
         self.take_button.clicked.connect(
-            lambda: self._count(self.corrections.take_areas)
+            lambda: self._count(
+                lambda: self.corrections.take_areas(self.area_class.currentData())
+            )
         )
         self.fill_button.clicked.connect(
             lambda: self._count(self.corrections.fill_areas)
         )
         self.test_button.clicked.connect(self._test_areas)
         self.test_check.toggled.connect(self._test_image)
+        self.learn_button.clicked.connect(lambda: self._test_image(False))
         self.mask_button.clicked.connect(self._take_mask)
+        self.file_button.clicked.connect(self._ask_mask)
         self.import_button.clicked.connect(self._ask_project)
         self.scene.opened.connect(self._on_opened)
         self.scene.changed.connect(self._on_opened)
@@ -158,16 +172,13 @@ class CorrectDock(QWidget):
         """Offer the classes of the project, and show what the image is for."""
         if not isalive(self):  # the dock was closed; the viewer goes on
             return
-        offered = self.spot_class.count() > 1
-        chosen = self.spot_class.currentData()
-        with QSignalBlocker(self.spot_class):
-            self.spot_class.clear()
-            for info in self.scene.classes():
-                self.spot_class.addItem(info.name, info.value)
-            self.spot_class.addItem("as predicted (it is right)", None)
-            place = self.spot_class.findData(chosen) if offered else 0
-            self.spot_class.setCurrentIndex(max(0, place))
+        self._offer(self.spot_class, "as predicted (it is right)", last=True)
+        self._offer(self.area_class, "as predicted", last=False)
         image = self.scene.image
+        if image is not self._shown:
+            self._shown = image
+            self.corrections.show_testing()
+        self.learn_button.setEnabled(image is not None and bool(image.testing))
         whole = image is not None and image.testing == (
             tuple((0, n) for n in image.label_shape),
         )
@@ -175,6 +186,18 @@ class CorrectDock(QWidget):
             self.test_check.setChecked(whole)
         if self._hooked is not None and self._hooked is not self.scene.strokes:
             self.spot_button.setChecked(False)
+
+    def _offer(self, box: QComboBox, as_it_is: str, *, last: bool) -> None:
+        """Offer the classes of the project, and to take what is predicted."""
+        offered, chosen = box.count() > 1, box.currentData()
+        with QSignalBlocker(box):
+            box.clear()
+            for info in self.scene.classes():
+                text = info.name if last else f"objects are {info.name}"
+                box.addItem(text, info.value)
+            box.insertItem(box.count() if last else 0, as_it_is, None)
+            place = box.findData(chosen) if offered else 0
+            box.setCurrentIndex(max(0, place))
 
     def _hook(self, wanted: bool) -> None:
         """Listen to clicks on the strokes in place of painting."""
@@ -209,16 +232,18 @@ class CorrectDock(QWidget):
     def _test_areas(self) -> None:
         self._try(
             self.corrections.test_areas,
-            "Kept for testing from the next start of training; paint in it what is "
-            "right.",
+            "Nothing inside is learned from any more; paint in it what is right.",
         )
+        self._on_opened()
 
     def _test_image(self, whole: bool) -> None:
-        text = "only for testing" if whole else "for training, too"
-        self._try(
-            lambda: self.corrections.test_image(whole),
-            f"From the next start of training this image is {text}.",
+        text = (
+            "Nothing of this image is learned from any more; it only scores."
+            if whole
+            else "All of this image is learned from."
         )
+        self._try(lambda: self.corrections.test_image(whole), text)
+        self._on_opened()
 
     def _on_suggested(self, place: Suggested) -> None:
         """Go where the network is unsure."""
@@ -245,10 +270,30 @@ class CorrectDock(QWidget):
         if len(chosen) != 1 or (len(found) > 1 and chosen[0] not in layers.selection):
             self.say("Open the mask as a Labels layer, choose it in the layer list.")
             return
+        self._adopt(chosen[0])
+
+    def _adopt(self, labels: Labels) -> None:
         self._try(
-            lambda: self.scene.adopt(chosen[0], dense=True),
-            f"Took {chosen[0].name}: 0 in it is background.",
+            lambda: self.scene.adopt(labels, dense=True),
+            f"Took {labels.name}: 0 in it is background.",
         )
+
+    def take_mask_file(self, path: Path) -> None:
+        """Take an image file as dense mask."""
+        try:
+            opened = open_image(path)
+            data = np.asarray(opened.data)
+            if data.dtype.kind not in "uib":
+                raise UserError(f"{path.name} holds no whole numbers; choose a mask.")
+        except UserError as error:
+            self.say(str(error))
+            return
+        self._adopt(Labels(data.astype(np.int64), name=opened.name))
+
+    def _ask_mask(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "A mask of this image")
+        if path:
+            self.take_mask_file(Path(path))
 
     def _ask_project(self) -> None:
         folder = QFileDialog.getExistingDirectory(

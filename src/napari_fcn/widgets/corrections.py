@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
     Plane = tuple[int | slice, ...]
     Mask = NDArray[np.bool_]
+    Box = tuple[tuple[int, int], ...]
 
+_MOST_PLANES = 200
 _CLOSED = ("rectangle", "polygon", "ellipse")
 _NO_IMAGE = "Choose an image first, and press Start labelling."
 
@@ -41,6 +44,7 @@ class Corrections:
         self._scene = scene
         self._book = scene.workbench
         self.areas: Shapes | None = None
+        self.tested: Shapes | None = None
 
     def take_piece(self, position: Any, value: int | None) -> int:
         """Take the piece of the prediction under a point over into the labels.
@@ -96,8 +100,14 @@ class Corrections:
         layers.selection.active = self.areas
         return self.areas
 
-    def take_areas(self) -> int:
-        """Take the prediction inside the areas over where nothing is painted.
+    def take_areas(self, value: int | None = None) -> int:
+        """Take the prediction inside the areas over into the labels.
+
+        Parameters
+        ----------
+        value : int, optional
+            The class that all predicted objects inside shall be, also where they are
+            painted; as predicted, where nothing is painted, if None.
 
         Raises
         ------
@@ -108,7 +118,9 @@ class Corrections:
         store, changed = self._book.labels(image.key), 0
         predicted, here = self._prediction(image, strokes)
         for plane, mask in self._masks(image, strokes):
-            if plane == here:
+            if plane == here and value is not None:
+                changed += fill(store, plane, mask & (predicted > 0), value)
+            elif plane == here:
                 found = mask & (predicted >= 0)
                 values = self._painted(predicted)
                 changed += fill_unpainted(store, plane, found, values)
@@ -151,6 +163,7 @@ class Corrections:
             boxes.append(tuple(box))
         self._scene.note(self._book.set_testing(image, tuple(boxes)))
         self._clear()
+        self.show_testing()
         return len(boxes)
 
     def test_image(self, whole: bool) -> None:
@@ -158,6 +171,49 @@ class Corrections:
         image, _ = self._here()
         box = tuple((0, n) for n in image.label_shape)
         self._scene.note(self._book.set_testing(image, (box,) if whole else ()))
+        self.show_testing()
+
+    def show_testing(self) -> None:
+        """Show the boxes that are for testing only; a whole image has none."""
+        image, strokes = self._scene.image, self._scene.strokes
+        layers = self._scene.viewer.layers
+        if self.tested is not None and self.tested in layers:
+            layers.remove(self.tested)
+        self.tested = None
+        if image is None or strokes is None or strokes not in layers:
+            return
+        corners = [c for box in image.testing for c in self._corners(image, box)]
+        if not corners:
+            return
+        chosen = layers.selection.active
+        self.tested = Shapes(
+            corners,
+            shape_type="rectangle",
+            name=f"{image.name} – for testing",
+            edge_color="#00e5ff",
+            face_color="transparent",
+            edge_width=max(1.0, max(image.label_shape) / 400),
+            **placement(strokes, strokes.ndim),
+        )
+        self.tested.editable = False
+        layers.append(self.tested)
+        layers.selection.active = chosen
+
+    def _corners(self, image: ProjectImage, box: Box) -> Iterator[NDArray[np.float64]]:
+        """Yield a rectangle for each plane that a box touches."""
+        if box == tuple((0, n) for n in image.label_shape):
+            return
+        first, second = self._plane_axes(image)
+        others = [i for i in range(len(box)) if i not in (first, second)]
+        planes = list(product(*(range(*box[i]) for i in others)))
+        (top, bottom), (left, right) = box[first], box[second]
+        for plane in planes[:_MOST_PLANES]:
+            points = np.zeros((4, len(box)))
+            points[:, others] = plane
+            points[:, first] = np.array([top, top, bottom, bottom]) - 0.5
+            points[:, second] = np.array([left, right, right, left]) - 0.5
+            skip = self._scene.skip
+            yield points if skip is None else np.insert(points, skip, 0, axis=1)
 
     # Where it is
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QTabBar, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QMainWindow,
+    QMessageBox,
+    QTabBar,
+    QWidget,
+)
 
 from napari_fcn.widgets.scene import Scene
 from napari_fcn.workbench.session import Workbench
@@ -41,6 +48,8 @@ class Host(QObject):
         self._timer.timeout.connect(self._poll)
         self._timer.start()
         workbench.start_engine()
+        if parent is not None:
+            parent.installEventFilter(self)
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.close)
@@ -51,6 +60,38 @@ class Host(QObject):
         """Write what was painted and end the engine."""
         self._timer.stop()
         self.workbench.close()
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Keep the window from closing over strokes that no disk holds yet."""
+        closing = event is not None and event.type() == QEvent.Type.Close
+        if closing and event is not None and not self.may_close():
+            event.ignore()
+            return True
+        return bool(super().eventFilter(watched, event))
+
+    def may_close(self) -> bool:
+        """Write what is painted; where the disk refuses, ask what to do."""
+        self.workbench.flush()
+        while self.workbench.unwritten:
+            answer = self.ask()
+            if answer == QMessageBox.StandardButton.Discard:
+                return True
+            if answer != QMessageBox.StandardButton.Retry:
+                return False
+            self.workbench.try_again()
+        return True
+
+    def ask(self) -> QMessageBox.StandardButton:
+        """Ask what to do with strokes that cannot be written."""
+        buttons = QMessageBox.StandardButton
+        return QMessageBox.warning(
+            None,
+            "Strokes are not written yet",
+            "Your last strokes are in memory only, since the disk refuses them. Make "
+            "room there and try again; if you discard them, they are lost.",
+            buttons.Retry | buttons.Cancel | buttons.Discard,
+            buttons.Retry,
+        )
 
     def _poll(self) -> None:
         # A stroke is written when the button is released, not while it is drawn.

@@ -33,13 +33,16 @@ if TYPE_CHECKING:
 _OPACITY = 0.45
 _VEIL = 0.6
 _BRUSH = 6
-_OURS = ("strokes", "prediction", "probability", "masks")
+_OURS = ("strokes", "prediction", "probability", "masks", "first", "second")
 _STORES = {
     "strokes": "labels",
     "prediction": "live",
     "probability": "probability",
     "masks": "masks",
+    "first": "compare-1",
+    "second": "compare-2",
 }
+_OUTLINE = 2
 
 
 def paint_quickly(layer: Labels) -> None:
@@ -71,6 +74,8 @@ class ImageLayers:
     ----------
     strokes, prediction, masks : Labels, optional
         None where not shown, or deleted by the user.
+    first, second : Labels, optional
+        What two networks say that are compared.
     probability : Image, optional
         That of one class.
     """
@@ -90,6 +95,8 @@ class ImageLayers:
         self.prediction: Labels | None = None
         self.probability: Image | None = None
         self.masks: Labels | None = None
+        self.first: Labels | None = None
+        self.second: Labels | None = None
 
     @property
     def skip(self) -> int | None:
@@ -126,18 +133,21 @@ class ImageLayers:
             (self.strokes, painted),
             (self.prediction, shown),
             (self.masks, shown),
+            (self.first, shown),
+            (self.second, shown),
         ):
             if layer is not None:
                 layer.colormap = DirectLabelColormap(color_dict={**colours, **nothing})
 
-    def show_probability(self) -> None:
+    def show_probability(self, title: str = "probability") -> None:
         """Show the probability of a class, if it is not shown already."""
         if self.probability is not None:
+            self.probability.name = self._title(title)
             return
         data = self._aligned("probability")
         self.probability = Image(
             data,
-            name=self._title("probability"),
+            name=self._title(title),
             colormap="magma",
             contrast_limits=(0, 1),
             # additive would show nothing on a bright image
@@ -151,6 +161,20 @@ class ImageLayers:
         """Show the masks that are on disk now in place of the live prediction."""
         self.remove("masks")
         self.masks = self._add_labels("masks", editable=False)
+        self.show_classes(classes)
+        if self.prediction is not None:
+            self.prediction.visible = False
+
+    def show_comparison(
+        self, classes: tuple[ClassInfo, ...], titles: tuple[str, str]
+    ) -> None:
+        """Show what two networks say: the first filled, the second as outlines."""
+        self.remove("first", "second")
+        self.first = self._add_labels("first", editable=False)
+        self.second = self._add_labels("second", editable=False)
+        self.first.opacity, self.second.contour = _OPACITY, _OUTLINE
+        for layer, title in zip((self.first, self.second), titles, strict=True):
+            layer.name = self._title(title)
         self.show_classes(classes)
         if self.prediction is not None:
             self.prediction.visible = False

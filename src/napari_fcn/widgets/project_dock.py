@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_fcn.project import Project, ProjectImage
+    from napari_fcn.workbench.protocol import Compared
 
 _HEADING = "font-weight: bold; margin-top: 5px;"
 _ICON = QSize(44, 44)
 _KEY = Qt.ItemDataRole.UserRole
+_Selection = QListWidget.SelectionMode
 _ROWS = 2.6
 
 
@@ -64,8 +66,14 @@ class ProjectDock(QWidget):
         self.move_button = _button("Move…", "Move this project to another folder")
         self.home_button = _button("Change…", "Where new projects are made")
         self.find_button = _button("Find its file…", "Say where the image lies now")
-        self.model_list = _list("The network as it was at these times")
+        self.model_list = _list("As it was at these times; Ctrl-click chooses two")
+        self.model_list.setSelectionMode(_Selection.ExtendedSelection)
+        self.compare_button = _button(
+            "Compare",
+            "On the screen: the chosen one with that of now, or two with each other",
+        )
         self.return_button = _button("Go back to it", "Show it, and train on from it")
+        self._compared = ("", "")
         self.images_box = QWidget()
         self._lay_out()
         self._connect()
@@ -158,7 +166,7 @@ class ProjectDock(QWidget):
         images.addLayout(self.image_buttons)
         images.addWidget(_heading("Its networks"))
         images.addWidget(self.model_list)
-        images.addLayout(_row(_note(""), self.return_button))
+        images.addLayout(_row(_note(""), self.compare_button, self.return_button))
         column.addWidget(self.images_box)
         column.addWidget(self.message)
         column.addWidget(_heading("Recent projects"))
@@ -178,6 +186,9 @@ class ProjectDock(QWidget):
         self.home_button.clicked.connect(self._ask_home)
         self.find_button.clicked.connect(self._ask_image)
         self.return_button.clicked.connect(self.go_back)
+        self.compare_button.clicked.connect(self.compare)
+        self.model_list.itemSelectionChanged.connect(self._on_model)
+        self.workbench.compared.connect(self._on_compared)
         self.workbench.project_changed.connect(self.refresh)
         self.workbench.finished.connect(self.refresh)
         self.host.scene.opened.connect(self.refresh)
@@ -203,18 +214,56 @@ class ProjectDock(QWidget):
 
     def go_back(self) -> None:
         """Return to the network that is chosen in the list."""
-        row = self.model_list.currentRow()
-        if 0 <= row < len(self._models):
-            self._try(lambda: self.workbench.return_to(self._models[row]))
+        chosen = self._chosen_models()
+        if len(chosen) == 1:
+            self._try(lambda: self.workbench.return_to(chosen[0]))
+
+    def compare(self) -> None:
+        """Show on the screen what two networks say, or one and that of now."""
+        chosen = self._chosen_models()
+        if not 1 <= len(chosen) <= 2:
+            return
+        later = chosen[0].path if len(chosen) == 2 else None
+        now = _when(chosen[0].time) if len(chosen) == 2 else "now"
+        self._compared = (_when(chosen[-1].time), now)
+        self._try(lambda: self.workbench.compare(chosen[-1].path, later))
+
+    def _on_compared(self, event: Compared) -> None:
+        shown = self.host.scene.image
+        if not isalive(self) or shown is None or shown.key != event.key:
+            return
+        self._try(lambda: self.host.scene.show_comparison(self._compared))
+        first, second = self._compared
+        self.say(
+            f"They differ on {event.differing:.1%} of what is on the screen. Filled: "
+            f"{first}. Outlines: {second}. Compare again after moving; delete both "
+            "layers when done."
+        )
+
+    def _chosen_models(self) -> list[Snapshot]:
+        """Return the networks that are chosen in the list, the latest first."""
+        rows = sorted({i.row() for i in self.model_list.selectedIndexes()})
+        return [self._models[row] for row in rows if row < len(self._models)]
+
+    def _on_model(self) -> None:
+        chosen = len(self._chosen_models())
+        self.return_button.setEnabled(chosen == 1)
+        self.compare_button.setEnabled(1 <= chosen <= 2)
 
     def _list_models(self, project: Project | None) -> None:
+        chosen = {model.path for model in self._chosen_models()}
         self._models = snapshots(project) if project is not None else []
         self.model_list.clear()
         for found in self._models:
             when = datetime.fromtimestamp(found.time).strftime("%d %b %Y, %H:%M:%S")
             score = "no score" if found.score is None else f"score {found.score:.2f}"
             self.model_list.addItem(f"{when}\n{found.steps} steps, {score}")
-        self.return_button.setEnabled(bool(self._models))
+        rows = [n for n, m in enumerate(self._models) if m.path in chosen] or [0]
+        for row in rows if self._models else ():
+            item = self.model_list.item(row)
+            if item is not None:
+                item.setSelected(True)
+        self._on_model()
 
     def _list_recent(self, project: Project | None) -> None:
         self.recent_list.clear()
@@ -285,6 +334,10 @@ def _row(first: QWidget, *others: QWidget) -> QHBoxLayout:
     for other in others:
         row.addWidget(other)
     return row
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).strftime("%d %b, %H:%M:%S")
 
 
 def _short(folder: Path) -> str:

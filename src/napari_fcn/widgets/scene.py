@@ -16,6 +16,7 @@ from napari_fcn.widgets.placement import PLACED
 from napari_fcn.widgets.reading import axes_of, path_of, pixels_of, with_file
 from napari_fcn.widgets.thumbnail import keep_thumbnail
 from napari_fcn.widgets.view import visible
+from napari_fcn.workbench.protocol import UNCERTAINTY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,7 +124,7 @@ class Scene:
         layers.follow(image)
         layers.show(self._classes())
         if self._probability_class is not None:
-            layers.show_probability()
+            layers.show_probability(_title_of(self._probability_class))
         self._adopt_marked_strokes(image)
         project = self.workbench.project
         if project is not None:
@@ -226,8 +227,12 @@ class Scene:
         if self._layers is not None and value is None:
             self._layers.remove("probability")
         elif self._layers is not None:
-            self._layers.show_probability()
+            self._layers.show_probability(_title_of(value))
         self.look()
+
+    def show_comparison(self, titles: tuple[str, str]) -> None:
+        """Show what two networks say of the image, one filled, one as outlines."""
+        self._require_layers().show_comparison(self._classes(), titles)
 
     def look(self) -> None:
         """Tell the engine what is on the screen."""
@@ -357,6 +362,10 @@ class Scene:
             self.changed.emit()
         if event.value is self.layer:
             self.workbench.look_away()
+
+
+def _title_of(value: int | None) -> str:
+    return "unsure" if value == UNCERTAINTY else "probability"
 
 
 def only_images(viewer: ViewerModel, scene: Scene) -> list[Image]:

@@ -72,7 +72,7 @@ class EngineClient:
             protocol.JobProgress: lambda e: self._set(job=e.job, share=e.share),
             protocol.JobFinished: self._on_job_finished,
             protocol.Suggested: self._on_suggested,
-            protocol.Compared: lambda e: self.compared.emit(e),
+            protocol.Compared: self._on_compared,
             Finished: self._on_finished,
             protocol.EngineDied: self._on_death,
             **dict.fromkeys(get_args(Answer), self.answered.emit),
@@ -164,6 +164,9 @@ class EngineClient:
     def _on_suggested(self, event: protocol.Suggested) -> None:
         self._suggestions.append((event.key, event.region))
         self.suggested.emit(event)
+
+    def _on_compared(self, event: protocol.Compared) -> None:
+        self.compared.emit(event)
 
     def _on_job_finished(self, event: protocol.JobFinished) -> None:
         self._set(job="", share=0.0)

@@ -16,6 +16,7 @@ from napari_fcn.errors import UserError
 from napari_fcn.project import Project, ProjectImage
 from napari_fcn.project.recent import RecentProjects, default_file
 from napari_fcn.workbench import protocol
+from napari_fcn.workbench.compare import STORES
 from napari_fcn.workbench.engine_client import EngineClient
 from napari_fcn.workbench.stores import OpenProject
 
@@ -229,6 +230,12 @@ class ProjectClient(EngineClient):
         except OSError as error:
             self._say_disk_refuses(error)
 
+    def try_again(self) -> None:
+        """Write what waits for a full disk now, in place of after some seconds."""
+        if self._open is not None:
+            self._open.try_again()
+        self.flush()
+
     @property
     def unwritten(self) -> bool:
         """Whether strokes are in memory only, since the disk refuses them."""
@@ -281,6 +288,12 @@ class ProjectClient(EngineClient):
             if event.probability:
                 self._open.reload(event.key, "probability", event.region)
         super()._on_shown(event)
+
+    def _on_compared(self, event: protocol.Compared) -> None:
+        if self._open is not None:
+            for name in STORES:
+                self._open.reload(event.key, name, event.region)
+        super()._on_compared(event)
 
     def _on_job_finished(self, event: protocol.JobFinished) -> None:
         if event.job == "apply" and event.reason == "done" and self._open is not None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NoReturn
 
+from napari_fcn.engine.checkpoint import latest_model
 from napari_fcn.engine.device import choose_compute
 from napari_fcn.engine.events import Finished, Message
-from napari_fcn.engine.checkpoint import latest_model
 from napari_fcn.engine.model import Model, load_model
 from napari_fcn.engine.train import CancelToken
 from napari_fcn.errors import UserError
