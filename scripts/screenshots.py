@@ -62,11 +62,7 @@ def take(folder: Path, home: Path) -> None:
     train.grab().save(str(folder / "train-dock.png"))
     book.stop()
     wait(lambda: book.status.state == "ready")
-    for name, kind in (("project", ProjectDock), ("correct", CorrectDock)):
-        dock = kind(viewer, host)
-        viewer.window.add_dock_widget(dock, name=name.title())
-        QTest.qWait(700)
-        dock.grab().save(str(folder / f"{name}-dock.png"))
+    take_project(folder, host)
     apply = ApplyDock(viewer, host)
     viewer.window.add_dock_widget(apply, name="Apply")
     QTest.qWait(500)
@@ -78,6 +74,21 @@ def take(folder: Path, home: Path) -> None:
     take_network(folder, host)
     host.close()
     viewer.close()
+
+
+def take_project(folder: Path, host: Host) -> None:
+    """The docks Project and Correct, and where the network is unsure."""
+    project, correct = ProjectDock(host.viewer, host), CorrectDock(host.viewer, host)
+    for name, dock in (("project", project), ("correct", correct)):
+        host.viewer.window.add_dock_widget(dock, name=name.title())
+        QTest.qWait(700)
+        dock.grab().save(str(folder / f"{name}-dock.png"))
+    correct.unsure_check.setChecked(True)
+    correct.next_button.click()
+    wait(lambda: "Paint in the middle" in correct.message.text())
+    QTest.qWait(3000)
+    host.viewer.window._qt_window.grab().save(str(folder / "unsure.png"))
+    correct.unsure_check.setChecked(False)
 
 
 def take_network(folder: Path, host: Host) -> None:

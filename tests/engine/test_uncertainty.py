@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from napari_fcn.engine.uncertainty import most_useful, uncertainty
+from napari_fcn.config import NetworkConfig
+from napari_fcn.engine.uncertainty import Mirrored, most_useful, uncertainty
+from napari_fcn.networks import build_network
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7])
@@ -23,6 +25,30 @@ def test_between_sure_and_unsure(classes):
 
 def test_what_has_no_classes_has_no_uncertainty():
     assert not uncertainty(torch.randn(1, 3, 4)).any()
+
+
+def test_networks_that_are_sure_of_different_classes_are_unsure_together():
+    one, other = torch.zeros(2, 1, 2), torch.zeros(2, 1, 2)
+    one[0] = 50
+    other[0, 0, 0], other[1, 0, 1] = 50, 50
+    np.testing.assert_allclose(uncertainty(one, other), [[0, 1]], atol=1e-6)
+    np.testing.assert_array_equal(uncertainty(one, one), uncertainty(one))
+
+
+def test_a_mirrored_network_answers_as_without_a_mirror():
+    network = build_network(NetworkConfig(width=4, depth=1, out_channels=2)).eval()
+    mirrored = Mirrored(network)
+    assert not mirrored.training
+    image = torch.randn(1, 1, 16, 16)
+    with torch.inference_mode():
+        found, plain = mirrored(image), network(image)
+        again = Mirrored(mirrored)(image)
+    assert not torch.equal(found, plain)
+    torch.testing.assert_close(again, plain)
+    # and what is mirrored itself is answered so
+    both = (image + image.flip(-1)) / 2
+    with torch.inference_mode():
+        torch.testing.assert_close(mirrored(both), network(both).flip(-1))
 
 
 def test_two_classes_are_the_binary_entropy():

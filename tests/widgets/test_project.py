@@ -6,8 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QCloseEvent
+from napari._qt.dialogs.qt_reader_dialog import QtReaderDialog
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QCloseEvent, QDropEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMessageBox
 from tests.disks import small_disk
@@ -19,6 +20,7 @@ from napari_fcn.errors import UserError
 from napari_fcn.project import Project
 from napari_fcn.widgets.host import Host
 from napari_fcn.widgets.opening import get_project_reader, open_project
+from napari_fcn.widgets.preference import prefer_for_projects
 from napari_fcn.widgets.project_dock import ProjectDock
 from napari_fcn.widgets.train_dock import TrainDock
 from napari_fcn.workbench.session import Workbench
@@ -67,9 +69,20 @@ def test_reopened_with_strokes_scale_and_undo(window, made):
     assert len(images) == 2  # shown once each
 
 
-def test_a_project_dropped_on_the_window(make_napari_viewer, made):
+def test_a_project_dropped_on_the_window(make_napari_viewer, made, monkeypatch):
     viewer = make_napari_viewer()
-    viewer.open(str(made), plugin="napari-fcn")
+    prefer_for_projects()
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(made))])
+    drop = QDropEvent(
+        QPointF(90, 90),
+        Qt.DropAction.CopyAction,
+        mime,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    monkeypatch.setattr(QtReaderDialog, "exec_", lambda _: pytest.fail("it asks"))
+    viewer.window._qt_viewer.dropEvent(drop)
     dock = viewer.window._qt_window.findChild(TrainDock)
     try:
         assert dock.scene.strokes.data[1, 25, 25] == 1

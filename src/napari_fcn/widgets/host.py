@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_fcn.widgets.preference import prefer_for_projects
 from napari_fcn.widgets.scene import Scene
 from napari_fcn.workbench.session import Workbench
 
@@ -149,4 +150,7 @@ def host_of(viewer: ViewerModel) -> Host:
     if window is None:
         return Host(viewer, Workbench())
     found = window.findChild(Host)
-    return found if found is not None else Host(viewer, Workbench(), window)
+    if found is not None:
+        return found
+    prefer_for_projects()
+    return Host(viewer, Workbench(), window)

@@ -1,0 +1,49 @@
+"""The benchmark of guided strokes, on generated images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from benchmarks import guided
+from benchmarks.strokes.datasets import Dataset
+
+from napari_fcn.data.samples import blobs
+
+
+def test_a_stroke_of_each_class_that_is_near(tmp_path):
+    truth = np.ones((96, 96), np.uint8)
+    truth[40:60, 40:60] = 2
+    painted = np.zeros_like(truth)
+    guided.paint_around(truth, painted, (38, 50), np.random.default_rng(0))
+    assert set(np.unique(painted)) == {0, 1, 2}
+    assert (painted[painted > 0] == truth[painted > 0]).all()
+    far = np.zeros_like(truth)
+    guided.paint_around(truth, far, (0, 0), np.random.default_rng(0))
+    assert set(np.unique(far)) == {0, 1}
+
+
+def test_pixels_for_the_best_of_the_other_side():
+    def curve(*dice):
+        return [{"dice": d, "painted": 100.0 * n} for n, d in enumerate(dice)]
+
+    assert guided._pixels_needed(
+        curve(0, 0.4, 0.8), curve(0, 0.2, 0.4, 0.6)
+    ) == pytest.approx(0.5)
+    assert guided._pixels_needed(curve(0, 0.1), curve(0, 0.9)) == "-"
+
+
+def test_both_sides_paint_and_learn(monkeypatch):
+    monkeypatch.setattr(guided, "FIRST_STEPS", 2)
+    monkeypatch.setattr(guided, "STEPS", 1)
+    image, truth = blobs(slices=4, size=96, seed=1)
+    truth = np.minimum(truth, 2)
+    data = Dataset("blobs", list(image), list(truth), "YX")
+    report = guided.measure([guided._split(data)], draws=1, places=2)
+    assert [row["side"] for row in report.rows] == ["random", "guided"]
+    for detail in report.details:
+        painted = [point["painted"] for point in detail["curve"]]
+        assert len(painted) == 3
+        assert painted[0] < painted[-1]
+        assert [point["step"] for point in detail["curve"]] == [2, 3, 4]
+    first = [d["curve"][0] for d in report.details]
+    assert first[0] == first[1]  # both begin alike
