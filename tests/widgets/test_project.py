@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from napari._qt.dialogs.qt_reader_dialog import QtReaderDialog
+from napari.settings import get_settings
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QCloseEvent, QDropEvent
 from qtpy.QtTest import QTest
@@ -71,6 +72,7 @@ def test_reopened_with_strokes_scale_and_undo(window, made):
 
 def test_a_project_dropped_on_the_window(make_napari_viewer, made, monkeypatch):
     viewer = make_napari_viewer()
+    monkeypatch.setattr(get_settings().plugins, "extension2reader", {})
     prefer_for_projects()
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(str(made))])

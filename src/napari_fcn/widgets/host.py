@@ -149,7 +149,7 @@ def host_of(viewer: ViewerModel) -> Host:
     window = getattr(getattr(viewer, "window", None), "_qt_window", None)
     if window is None:
         return Host(viewer, Workbench())
-    found = window.findChild(Host)
+    found: Host | None = window.findChild(Host)
     if found is not None:
         return found
     prefer_for_projects()

@@ -43,6 +43,7 @@ _STORES = {
     "second": "compare-2",
 }
 _OUTLINE = 2
+_FAINT = 0.3
 
 
 def paint_quickly(layer: Labels) -> None:
@@ -172,7 +173,7 @@ class ImageLayers:
         self.remove("first", "second")
         self.first = self._add_labels("first", editable=False)
         self.second = self._add_labels("second", editable=False)
-        self.first.opacity, self.second.contour = _OPACITY, _OUTLINE
+        self.first.opacity, self.second.contour = _FAINT, _OUTLINE
         for layer, title in zip((self.first, self.second), titles, strict=True):
             layer.name = self._title(title)
         self.show_classes(classes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_fcn.project.folder import SUFFIX
 
-_PATTERN = f"*{SUFFIX}"
+_PATTERN = f"*{SUFFIX}*"  # napari adds a slash to the names of folders
 
 
 def prefer_for_projects() -> None:
