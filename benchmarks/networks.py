@@ -5,7 +5,7 @@ scored. Each network gets the same processor time for its training steps, counte
 the system over all threads of the process, so that other programs beside it do not
 count. What is measured in parts is put together:
 
-    python -m benchmarks.networks unet segnet     # some of them
+    python -m benchmarks.networks unet segnet     # some of them [--seconds N]
     python -m benchmarks networks                 # all
 """
 
@@ -148,10 +148,11 @@ def _typical(taken: list[float]) -> float:
 
 
 def merge(report: Report) -> Report:
-    """Put rows that were measured before beside the new ones."""
+    """Put rows that were measured before, with the same settings, beside the new."""
     path = (RESULTS / "networks").with_suffix(".json")
-    before = json.loads(path.read_text())["rows"] if path.is_file() else []
-    rows = {row["network"]: row for row in [*before, *report.rows]}
+    before = json.loads(path.read_text()) if path.is_file() else {"rows": []}
+    same = before.get("settings") == report.settings
+    rows = {row["network"]: row for row in [*before["rows"] * same, *report.rows]}
     report.rows = [rows[name] for name in ENTRIES if name in rows]
     return report
 
@@ -159,8 +160,10 @@ def merge(report: Report) -> Report:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", choices=tuple(ENTRIES), metavar="NAME")
-    for name in parser.parse_args().names:
-        report = measure((name,), SECONDS)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    given = parser.parse_args()
+    for name in given.names:
+        report = measure((name,), given.seconds)
         if report is None:
             return
         print(f"kept as {merge(report).save(RESULTS / 'networks')}", flush=True)

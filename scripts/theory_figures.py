@@ -147,7 +147,7 @@ def depths(folder: Path) -> None:
 
 def fields(folder: Path, model: Model) -> None:
     """The effective receptive field of random and of trained weights."""
-    image, place = blobs(), (96, 96)
+    image, place = blobs(), (140, 104)  # in an object
     torch.manual_seed(0)
     fresh = build_network(NETWORK).eval()
     field = receptive_field(fresh)
@@ -163,8 +163,8 @@ def fields(folder: Path, model: Model) -> None:
         box = QGraphicsRectItem(x, y, field.size[1], field.size[0])
         box.setPen(pg.mkPen("#ffd500", width=2))
         panel.addItem(box)
-        panel.setXRange(50, 142)
-        panel.setYRange(50, 142)
+        panel.setYRange(place[0] - 46, place[0] + 46)
+        panel.setXRange(place[1] - 46, place[1] + 46)
     sheet.save(folder / "effective-field.png")
 
 
