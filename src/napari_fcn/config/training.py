@@ -48,6 +48,9 @@ class TrainingConfig(Frozen):
 
     Attributes
     ----------
+    shipped : bool
+        Whether a network starts from the weights that come with the package, where
+        they fit.
     loss : str
         Name in the registry of losses of the task; the default is that of
         segmentation, and stands for the default of other tasks, too.
@@ -76,6 +79,7 @@ class TrainingConfig(Frozen):
         For regression: what the channels of the target show; numbered by default.
     """
 
+    shipped: bool = True
     loss: str = "ce+jaccard"
     crop: int | None = Field(default=None, ge=8, le=4096)
     batch: int | None = Field(default=None, ge=1, le=1024)

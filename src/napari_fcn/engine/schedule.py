@@ -7,6 +7,8 @@ import math
 _WARM_UP = 10
 _HALF_LIFE = 300
 _FLOOR = 0.02
+_GENTLE = 0.1
+_GENTLE_STEPS = 40
 
 
 def learning_rate_factor(step: int, progress: float | None) -> float:
@@ -33,10 +35,21 @@ def learning_rate_factor(step: int, progress: float | None) -> float:
     return warm_up * (_FLOOR + (1 - _FLOOR) * cosine)
 
 
-def averaging_rate(step: int) -> float:
+def gentle_factor(step: int) -> float:
+    """Return a further factor for a network that knows something already.
+
+    Its first steps are smaller: the optimiser does not know yet which gradients are
+    noise, and what the network knows is worth more than they are.
+    """
+    return _GENTLE * min(1.0, (step + 1) / _GENTLE_STEPS)
+
+
+def averaging_rate(step: int, *, gentle: bool = False) -> float:
     """Return how much of the current weights enters the moving average.
 
     The window grows with the run (a seventh of it) up to 200 steps, so that the
-    average follows quickly at first and is steady later.
+    average follows quickly at first and is steady later. For a network that knows
+    something already (`gentle`) it is never shorter than forty steps.
     """
-    return 1.0 / min(200.0, max(1.0, step / 7))
+    shortest = float(_GENTLE_STEPS) if gentle else 1.0
+    return 1.0 / min(200.0, max(shortest, step / 7))

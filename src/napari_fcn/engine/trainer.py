@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from napari_fcn.data.normalisation import measure
+from napari_fcn.engine.anchor import Anchor
 from napari_fcn.engine.augmentation import Augmenter
 from napari_fcn.engine.checkpoint import Checkpoint
 from napari_fcn.engine.device import (
@@ -20,12 +21,18 @@ from napari_fcn.engine.device import (
 from napari_fcn.engine.events import Scored
 from napari_fcn.engine.inputs import input_cache
 from napari_fcn.engine.model import Model
-from napari_fcn.engine.schedule import averaging_rate, learning_rate_factor
+from napari_fcn.engine.schedule import (
+    averaging_rate,
+    gentle_factor,
+    learning_rate_factor,
+)
+from napari_fcn.engine.shipped import SHIPPED, start_from_shipped
 from napari_fcn.engine.tasks import start_task
 from napari_fcn.engine.tiling import round_up
 from napari_fcn.engine.transfer import transfer_weights
 from napari_fcn.errors import UserError
 from napari_fcn.networks import build_network, receptive_field
+from napari_fcn.networks.blocks import batch_norms
 from napari_fcn.networks.pretrained import start_pretrained
 
 if TYPE_CHECKING:
@@ -33,7 +40,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_fcn.config import ClassInfo, NetworkConfig, TrainingConfig
+    from napari_fcn.config import ClassInfo, ModelConfig, NetworkConfig, TrainingConfig
     from napari_fcn.engine.tasks import Task
 
 DEFAULT_CROP = {2: (128, 128), 3: (24, 80, 80)}
@@ -118,19 +125,68 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             network = build_network(self.model_config.network)
-        if init is not None:
-            self._say(transfer_weights(network, self.model_config, init))
-        elif self.resumed is None and (said := start_pretrained(network)):
-            self._say(said)
+        self.start = self._start(network, init)
         self.receptive_field = receptive_field(network, self.model_config.network.ndim)
         self._place(network)
+        if self._must_solve_head(init):
+            self._solve_head(self._network)
+        self._anchor = self._drop_anchor()
         self._average = copy.deepcopy(self._network).eval()
+
+    def _start(self, network: torch.nn.Module, init: Model | None) -> str:
+        """Give a new network its first weights, and tell whose they are."""
+        if self.resumed is not None:
+            return str(self.resumed.config.training.get("start", ""))
+        if init is not None:
+            self._say(transfer_weights(network, self.model_config, init))
+            return str(init.config.training.get("start", ""))
+        wanted = self.config.shipped and self.task.solves_head
+        if wanted and start_from_shipped(network):
+            return SHIPPED
+        if said := start_pretrained(network):
+            self._say(said)
+        return ""
+
+    def _must_solve_head(self, init: Model | None) -> bool:
+        """Tell whether the body knows something, but the last layer does not."""
+        if self.start != SHIPPED or self.resumed is not None:
+            return False
+        known = {c.value for c in init.config.classes} if init else set()
+        return any(c.value not in known for c in self.model_config.classes)
+
+    def _solve_head(self, network: torch.nn.Module) -> None:
+        network.eval()
+        crop = self._choose_crop(self.config.crop)
+        self.task.solve_head(network, crop, self.compute.device)
+        self._train_mode()
+
+    def _drop_anchor(self) -> Anchor | None:
+        """Return what the shipped weights make of the strokes, if they are used."""
+        network = build_network(self.model_config.network)
+        if self.start != SHIPPED or not start_from_shipped(network):
+            return None
+        layout = memory_format(self.model_config.network.ndim)
+        network = network.to(self.compute.device, memory_format=layout)  # type: ignore[call-overload]
+        self._solve_head(network)
+        return Anchor(network)
+
+    def _train_mode(self) -> None:
+        """Let the network learn; the statistics of shipped weights stay.
+
+        Those are what the first predictions are made with, and crops around a few
+        strokes are not like the whole image.
+        """
+        self._network.train()
+        if self.start == SHIPPED:
+            for module in batch_norms(self._network):
+                module.eval()
 
     def _place(self, network: torch.nn.Module) -> None:
         """Move the network to the device and start an optimiser for it there."""
         ndim = self.model_config.network.ndim
         device = self.compute.device
-        self._network = network.to(device, memory_format=memory_format(ndim)).train()  # type: ignore[call-overload]
+        self._network = network.to(device, memory_format=memory_format(ndim))  # type: ignore[call-overload]
+        self._train_mode()
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(),
             lr=self.config.learning_rate,
@@ -152,7 +208,7 @@ class Trainer:
         for number, state in self._optimiser.state_dict()["state"].items():
             for name, tensor in state.items():
                 tensors[f"optimiser.{number}.{name}"] = tensor
-        config = self.model_config
+        config = self._described({})
         return Checkpoint(config, self.step_number, seconds, tensors)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -190,6 +246,8 @@ class Trainer:
     ) -> None:
         """Take over what was annotated or erased meanwhile on some samples."""
         self.task.refresh(number, samples)
+        if self._anchor is not None:
+            self._solve_head(self._anchor.network)
         self._best_score, self._top_score = None, -1.0
 
     def step(self, progress: float | None = None) -> float:
@@ -222,12 +280,17 @@ class Trainer:
         )
         image = image.contiguous(memory_format=memory_format(image.ndim - 2))
         factor = learning_rate_factor(self.step_number, progress)
+        if self.start == SHIPPED:
+            factor *= gentle_factor(self.step_number)
         for group in self._optimiser.param_groups:
             group["lr"] = self.config.learning_rate * factor
         self._follow_statistics()
         with self.compute.autocast():
             output = self._network(image)
         loss = self.task.loss(output, target)
+        if self._anchor is not None:
+            annotated = sum(self.annotations.class_pixels())
+            loss = loss + self._anchor.loss(image, output, target, annotated)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         value = float(loss.detach())
@@ -247,9 +310,8 @@ class Trainer:
         network when the first predictions are looked at.
         """
         momentum = max(_MOMENTUM, 1 / (1 + self.step_number))
-        for module in self._network.modules():
-            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-                module.momentum = momentum
+        for module in batch_norms(self._network):
+            module.momentum = momentum
 
     def _recover(self) -> None:
         """Go back to the averaged weights after a loss that is not a number."""
@@ -263,7 +325,7 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        rate = averaging_rate(self.step_number)
+        rate = averaging_rate(self.step_number, gentle=self.start == SHIPPED)
         mine, theirs = self._average.state_dict(), self._network.state_dict()
         for name, tensor in mine.items():
             if tensor.is_floating_point():
@@ -288,6 +350,7 @@ class Trainer:
             self.compute = choose_compute("cpu", "auto")
             self._place(self._network)
             self._average = self._average.to(self.compute.device)
+            self._anchor = self._drop_anchor()
             self._say("The GPU's memory ran out; going on with the processor.")
         else:
             raise UserError(
@@ -329,7 +392,12 @@ class Trainer:
 
     def live_model(self) -> Model:
         """Return the averaged weights as they are now; they go on changing."""
-        return Model(self.model_config, self._average, self.receptive_field)
+        return Model(self._described({}), self._average, self.receptive_field)
+
+    def _described(self, facts: dict[str, object]) -> ModelConfig:
+        """Return the description of the model, with how it came about."""
+        training = ({"start": self.start} if self.start else {}) | facts
+        return self.model_config.model_copy(update={"training": training})
 
     def best_model(self, **facts: object) -> Model:
         """Return a copy of the best weights so far.

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 CONV: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
 UP_CONV: dict[int, type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]] = {
@@ -64,6 +64,13 @@ def conv_layers(
     if batch_norm:
         layers.append(NORM[ndim](out_channels))
     return [*layers, nn.ReLU(inplace=True)]
+
+
+def batch_norms(network: nn.Module) -> Iterator[nn.modules.batchnorm._BatchNorm]:
+    """Return the layers of batch normalisation of a network."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            yield module
 
 
 class ConvBlock(nn.Sequential):

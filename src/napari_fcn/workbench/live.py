@@ -37,7 +37,7 @@ _AT_LEAST = 0.7
 _REST = 5.0
 """Seconds until a full disk is tried again."""
 _FIRST_STEP = 5
-"""Before that the network is noise."""
+"""Before that a network that started from nothing is noise."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,8 @@ def _can_show(network: LiveNetwork, look: Look) -> bool:
     config = network.model.config.network
     channels = look.image.axes.axes().channel
     found = 1 if channels is None else look.image.shape[channels]
-    early = network.learning and network.step < _FIRST_STEP
+    blank = "start" not in network.model.config.training
+    early = network.learning and blank and network.step < _FIRST_STEP
     return config.ndim == look.ndim and config.in_channels == found and not early
 
 

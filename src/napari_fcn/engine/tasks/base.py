@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import torch
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from napari_fcn.config import (
         ClassInfo,
@@ -67,6 +67,8 @@ class Task(ABC):
 
     Attributes
     ----------
+    solves_head : bool
+        Whether it can give a trained body a last layer, so that shipped weights serve.
     config : ModelConfig
         What the model file will say, with the channels of the network set.
     annotations : Annotations
@@ -75,6 +77,7 @@ class Task(ABC):
         Chooses the crops that score.
     """
 
+    solves_head: ClassVar[bool] = False
     config: ModelConfig
     annotations: Annotations
     seed: int
@@ -148,6 +151,27 @@ class Task(ABC):
             Of the sequence of crops.
         """
         self._sampler = CropSampler(self.targets, cache, seed)
+
+    def solve_head(
+        self, network: nn.Module, crop: Sequence[int], device: torch.device
+    ) -> None:
+        """Give a network whose body is trained a last layer to begin with.
+
+        Parameters
+        ----------
+        network : nn.Module
+            In evaluation mode, with a layer ``head`` that is changed in place.
+        crop : sequence of int
+            Edge of the crops to look at, per spatial axis.
+        device : torch.device
+            Where the network is.
+
+        Raises
+        ------
+        NotImplementedError
+            Unless the task `solves_head`.
+        """
+        raise NotImplementedError
 
     def resume(self, config: ModelConfig) -> bool:
         """Go on with a model of an earlier run, if it is of the same kind.

@@ -11,18 +11,22 @@ from napari_fcn.config import ModelConfig
 from napari_fcn.data.annotations import PIECES_NEEDED, Annotations
 from napari_fcn.engine.losses import build_loss
 from napari_fcn.engine.metrics import Confusion
+from napari_fcn.engine.solved_head import body_features, set_head, solve_ridge
 from napari_fcn.engine.tasks.base import Score, Task, common_channels, with_channels
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from napari_fcn.config import ClassInfo, NetworkConfig, TrainingConfig
     from napari_fcn.data.annotations import LabelledImage
     from napari_fcn.engine.augmentation import Augmenter
     from napari_fcn.engine.tasks.base import Predict
+
+_SOLVED_ON = 16
+"""Crops whose painted pixels the first head is solved from."""
 
 
 class Segmentation(Task):
@@ -44,6 +48,8 @@ class Segmentation(Task):
     UserError
         If fewer than two classes are painted, or images differ in their channels.
     """
+
+    solves_head = True
 
     def __init__(
         self,
@@ -82,6 +88,23 @@ class Segmentation(Task):
             torch.from_numpy(crops.image).to(device),
             torch.from_numpy(crops.target).to(device),
         )
+
+    def solve_head(
+        self, network: nn.Module, crop: Sequence[int], device: torch.device
+    ) -> None:
+        """Solve the last layer on crops around the strokes, as they are."""
+        features, classes = [], []
+        with torch.inference_mode():
+            for _ in range(_SOLVED_ON):
+                crops = self._sampler.draw(1, crop)
+                image = torch.from_numpy(crops.image).to(device)
+                found = body_features(network, image).movedim(1, -1)
+                target = torch.from_numpy(crops.target)
+                seen = target >= 0
+                features.append(found[seen.to(device)])
+                classes.append(target[seen])
+        painted = torch.cat(classes).to(device)
+        set_head(network, *solve_ridge(torch.cat(features), painted))
 
     def loss(self, output: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:
         """Return the loss that the settings name, over annotated pixels."""

@@ -1,0 +1,80 @@
+"""Scenes: several things on top of each other, in a look that images share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pretraining.geometry import KINDS, Draw, blobs, cells, regions, spots, threads
+from pretraining.rendering import Look, plan_look, render
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Random = np.random.Generator
+
+_PARTS_PER_LAYER = 2
+
+
+@dataclass(frozen=True)
+class Style:
+    """How the images of a scene come about.
+
+    Attributes
+    ----------
+    draws : list of callable
+        What lies on top of each other, from the ground up.
+    inside : list of bool
+        For each of them: whether it is only seen inside of what lies below it.
+    look : Look
+        With a material for the ground and for two parts of each layer.
+    """
+
+    draws: list[Draw]
+    inside: list[bool]
+    look: Look
+
+
+def plan_style(random: Random) -> Style:
+    """Draw a style: half of them are common sights, the others anything."""
+    common = (
+        (cells, blobs),
+        (cells, blobs, spots),
+        (blobs,),
+        (regions, blobs),
+        (blobs, blobs),
+        (threads,),
+        (threads, spots),
+        (cells,),
+        (regions,),
+        (blobs, spots),
+    )
+    if random.random() < 0.6:
+        kinds = common[random.integers(len(common))]
+    else:
+        number = random.integers(1, 4)
+        kinds = tuple(KINDS[i] for i in random.integers(0, len(KINDS), number))
+    inside = [n > 0 and random.random() < 0.5 for n in range(len(kinds))]
+    look = plan_look(1 + _PARTS_PER_LAYER * len(kinds), random)
+    return Style([kind(random) for kind in kinds], inside, look)
+
+
+def make_image(
+    style: Style, shape: tuple[int, int], random: Random
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Return an image (3, Y, X) in a style, and which part each pixel is (Y, X).
+
+    Part 0 is the ground; those of layer n are 2n + 1 and 2n + 2.
+    """
+    parts = np.zeros(shape, np.uint8)
+    objects = np.zeros(shape, np.int32)
+    for n, (draw, inside) in enumerate(zip(style.draws, style.inside, strict=True)):
+        layer = draw(shape, random)
+        shown = layer.parts > 0
+        if inside:
+            shown &= parts % _PARTS_PER_LAYER == 1
+        parts[shown] = layer.parts[shown] + _PARTS_PER_LAYER * n
+        objects[shown] = layer.objects[shown] + int(objects.max())
+    return render(parts, objects, style.look, random), parts

@@ -1,0 +1,86 @@
+"""Weights that come with the package: where a U-Net starts unless told otherwise."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SHIPPED = "shipped"
+"""What a model says of its start if that was here."""
+_FILE = "unet.safetensors"
+_COVERAGE = 1
+"""Channels that a U-Net adds to the image: `CoverageChannel`."""
+
+
+def start_from_shipped(network: nn.Module) -> bool:
+    """Copy the shipped weights into a network of the same form, whatever its channels.
+
+    The weights were learned on three colours in 2D. An image with other channels
+    enters as if it were grey, shared evenly between the channels. In 3D each kernel
+    lies in the middle plane of the larger one, so that the network begins as the 2D
+    one on each section.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Changed in place, all but its layer ``head``, if every layer fits.
+
+    Returns
+    -------
+    bool
+        Whether they fit.
+    """
+    mine = network.state_dict()
+    found: dict[str, Tensor] = {}
+    for name, tensor in mine.items():
+        if name.startswith("head."):
+            continue
+        shipped = _shipped().get(name)
+        fitted = None if shipped is None else _fitted(shipped, tensor.shape)
+        if fitted is None:
+            return False
+        found[name] = fitted
+    if len(found) < len(_shipped()):
+        return False
+    with torch.no_grad():
+        for name, tensor in found.items():
+            mine[name].copy_(tensor)
+    return True
+
+
+@cache
+def _shipped() -> dict[str, Tensor]:
+    file = resources.files("napari_fcn") / "weights" / _FILE
+    return {name: tensor.float() for name, tensor in load(file.read_bytes()).items()}
+
+
+def _fitted(shipped: Tensor, shape: torch.Size) -> Tensor | None:
+    """Return a tensor brought to a shape by `start_from_shipped`'s rules, or None."""
+    if shipped.ndim == 4 and len(shape) in (4, 5) and shipped.shape[1] != shape[1]:
+        shipped = _for_channels(shipped, shape[1] - _COVERAGE)
+    if shipped.ndim == 4 and len(shape) == 5:
+        shipped = _deepened(shipped, shape[2])
+    return shipped if shipped.shape == shape else None
+
+
+def _for_channels(weight: Tensor, channels: int) -> Tensor:
+    image, coverage = weight[:, :-_COVERAGE], weight[:, -_COVERAGE:]
+    grey = image.sum(1, keepdim=True) / channels
+    return torch.cat([grey.expand(-1, channels, -1, -1), coverage], 1)
+
+
+def _deepened(weight: Tensor, depth: int) -> Tensor:
+    """Put a 2D kernel into the middle plane; spread an up-convolution's over both."""
+    deep = weight.new_zeros(*weight.shape[:2], depth, *weight.shape[2:])
+    if depth % 2:
+        deep[:, :, depth // 2] = weight
+    else:
+        deep[:] = weight.unsqueeze(2)
+    return deep
