@@ -42,12 +42,16 @@ def run(*, short: bool) -> Report | None:
 
 
 def measure(
-    settings: Iterable[Setting], marks: tuple[float, ...], draws: int
+    settings: Iterable[Setting],
+    marks: tuple[float, ...],
+    draws: int,
+    rounds: tuple[int, ...] = (0, CORRECTIONS),
 ) -> Report:
     """Train and score every setting `draws` times; report means over the draws.
 
-    Each setting is measured twice: with the careful strokes alone, and with
-    corrections painted at each mark, for which both sides see their own errors.
+    Each setting is measured for each of `rounds`, by default twice: with the careful
+    strokes alone, and with corrections painted at each mark, for which both sides see
+    their own errors.
     """
     from benchmarks.strokes.study import ForestSide
 
@@ -59,7 +63,7 @@ def measure(
     sides: dict[str, ForestSide] = {}
     for setting in settings:
         side = sides.setdefault(setting.dataset.name, ForestSide(setting.dataset))
-        for corrections in (0, CORRECTIONS):
+        for corrections in rounds:
             found = []
             for seed in range(draws):
                 found.append(_draw(setting, side, marks, seed, corrections))

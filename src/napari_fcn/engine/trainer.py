@@ -418,6 +418,6 @@ class Trainer:
             **self.task.facts(self._best_score),
             **facts,
         }
-        config = self.task.finish(self.model_config, self._predict, self._crop)
-        config = config.model_copy(update={"training": training})
+        described = self._described(training)
+        config = self.task.finish(described, self._predict, self._crop)
         return Model(config, network.float(), self.receptive_field)

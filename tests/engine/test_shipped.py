@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_fcn.config import NetworkConfig, TrainingConfig, classes_from_values
+from napari_fcn.data.annotations import LabelledImage
+from napari_fcn.data.axes import Axes
+from napari_fcn.data.source import ImageSource
+from napari_fcn.engine.anchor import TRUST, Anchor
+from napari_fcn.engine.shipped import SHIPPED, start_from_shipped
+from napari_fcn.engine.solved_head import body_features
+from napari_fcn.engine.train import Budget, train
+from napari_fcn.engine.trainer import Trainer
+from napari_fcn.networks import build_network
+
+CLASSES = classes_from_values([1, 2])
+CONFIG = TrainingConfig(device="cpu", precision="float32")
+
+
+def painted():
+    """Noisy bright discs on a dark ground; two strokes, one on each class."""
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:128, :128]
+    truth = np.hypot((y % 32) - 16, (x % 32) - 16) < 9
+    image = truth + random.normal(0, 0.25, truth.shape)
+    labels = np.zeros(truth.shape, np.uint8)
+    labels[47:50, 44:52] = 2
+    labels[62:66, 40:60] = 1
+    source = ImageSource(image.astype(np.float32), Axes.of("YX"), 2, "discs")
+    return LabelledImage(source, labels), truth
+
+
+def dice(found, truth):
+    return 2 * ((found > 0) & truth).sum() / ((found > 0).sum() + truth.sum())
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_a_grey_image_gives_the_same_features_in_any_number_of_channels(channels):
+    grey = torch.rand(1, 1, 32, 32)
+    one = build_network(NetworkConfig()).eval()
+    more = build_network(NetworkConfig(in_channels=channels)).eval()
+    assert start_from_shipped(one)
+    assert start_from_shipped(more)
+    expected = body_features(one, grey)
+    found = body_features(more, grey.expand(-1, channels, -1, -1))
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_in_3d_equal_sections_give_the_features_of_one():
+    flat = build_network(NetworkConfig()).eval()
+    deep = build_network(NetworkConfig(ndim=3)).eval()
+    assert start_from_shipped(flat)
+    assert start_from_shipped(deep)
+    image = torch.rand(1, 1, 32, 32)
+    expected = body_features(flat, image)
+    found = body_features(deep, image.unsqueeze(2).expand(-1, -1, 16, -1, -1))
+    assert torch.allclose(found[:, :, 7], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        NetworkConfig(width=8),
+        NetworkConfig(depth=2),
+        NetworkConfig(depth=4),
+        NetworkConfig(name="cnn"),
+        NetworkConfig(name="unet-residual"),
+        NetworkConfig(name="segnet"),
+        NetworkConfig(batch_norm=False),
+    ],
+)
+def test_networks_of_another_form_are_left_as_they_are(network):
+    fresh = build_network(network)
+    before = {k: v.clone() for k, v in fresh.state_dict().items()}
+    assert not start_from_shipped(fresh)
+    assert all(torch.equal(v, before[k]) for k, v in fresh.state_dict().items())
+
+
+def test_two_strokes_are_enough_before_the_first_step():
+    item, truth = painted()
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    found = trainer.live_model().predict(item.image.read((), item.image.whole())[0])
+    overlap = (
+        2
+        * (found.astype(bool) & truth).sum()
+        / (found.astype(bool).sum() + truth.sum())
+    )
+    assert overlap > 0.8
+    assert trainer.live_model().config.training["start"] == SHIPPED
+
+
+def test_learning_does_not_forget_what_was_known():
+    item, truth = painted()
+    model = train(
+        [item], CLASSES, config=CONFIG, network=NetworkConfig(), budget=Budget(steps=12)
+    )
+    found = model.predict(item.image.read((), item.image.whole())[0])
+    assert dice(found, truth) > 0.8
+    assert model.config.training["start"] == SHIPPED
+
+
+def test_a_run_that_goes_on_keeps_to_what_was_known():
+    item, _ = painted()
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    trainer.step()
+    resumed = Trainer(
+        [item], CLASSES, CONFIG, NetworkConfig(), resume=trainer.checkpoint(1.0)
+    )
+    assert resumed.start == SHIPPED
+    assert resumed.step_number == 1
+    assert np.isfinite(resumed.step())
+
+
+def test_a_class_painted_later_is_known_before_the_next_step():
+    item, truth = painted()
+    model = train(
+        [item], CLASSES, config=CONFIG, network=NetworkConfig(), budget=Budget(steps=1)
+    )
+    labels = np.array(item.labels)
+    labels[62:66, 40:60] = 3  # what was background is a class of its own
+    later = LabelledImage(item.image, labels)
+    classes = classes_from_values([2, 3])
+    trainer = Trainer([later], classes, CONFIG, NetworkConfig(), init=model)
+    found = trainer.live_model().predict(item.image.read((), item.image.whole())[0])
+    assert ((found == 3) == ~truth).mean() > 0.8
+
+
+def test_without_shipped_weights_a_network_starts_from_nothing():
+    item, _ = painted()
+    config = CONFIG.model_copy(update={"shipped": False})
+    trainer = Trainer([item], CLASSES, config, NetworkConfig())
+    assert trainer.start == ""
+    assert "start" not in trainer.live_model().config.training
+
+
+def test_the_anchor_counts_less_the_more_is_annotated():
+    network = build_network(NetworkConfig())
+    anchor = Anchor(network)
+    image = torch.rand(1, 1, 32, 32)
+    target = torch.full((1, 32, 32), -1)
+    target[:, :4] = 1
+    output = torch.zeros(1, 2, 32, 32)
+    losses = [float(anchor.loss(image, output, target, n)) for n in (TRUST, 4 * TRUST)]
+    assert losses[0] == pytest.approx(4 * losses[1])
+    assert losses[0] == pytest.approx(np.log(2), rel=1e-4)  # undecided output
+    everywhere = torch.zeros_like(target)
+    assert float(anchor.loss(image, output, everywhere, TRUST)) == 0

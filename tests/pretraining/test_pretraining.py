@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from pretraining.__main__ import weights_file
+from pretraining.episodes import make_bank, make_episode, to_tensor
+from pretraining.geometry import KINDS
+from pretraining.learner import learn
+from pretraining.scenes import make_image, plan_style
+from safetensors.torch import load
+
+from napari_fcn.config import NetworkConfig
+from napari_fcn.networks import build_network
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)
+def test_things_have_parts_and_objects(kind):
+    for seed in range(4):
+        layer = kind(np.random.default_rng(seed))((64, 64), np.random.default_rng(seed))
+        assert layer.parts.shape == layer.objects.shape == (64, 64)
+        assert set(np.unique(layer.parts)) <= {0, 1, 2}
+        assert layer.parts.any()
+
+
+def test_the_same_seed_gives_the_same_scene():
+    first, second = (make_episode(48, np.random.default_rng(5)) for _ in range(2))
+    assert np.array_equal(first.images, second.images)
+    assert np.array_equal(first.truth, second.truth)
+    assert np.array_equal(first.strokes, second.strokes)
+
+
+def test_strokes_are_few_and_right():
+    for episode in make_bank(6, 64, 3):
+        painted = episode.strokes > 0
+        assert 0 < painted.mean() < 0.2
+        assert (episode.strokes == episode.truth[0])[painted].all()
+        assert set(np.unique(episode.strokes)) - {0} == set(np.unique(episode.truth[0]))
+
+
+def test_images_of_a_style_differ_but_look_alike():
+    random = np.random.default_rng(2)
+    style = plan_style(random)
+    (one, _), (two, _) = (make_image(style, (64, 64), random) for _ in range(2))
+    assert one.shape == (3, 64, 64)
+    assert np.isfinite(one).all()
+    assert not np.array_equal(one, two)
+
+
+def test_values_are_stored_within_a_hundredth():
+    stored = np.array([[32, 160]], np.uint8)
+    assert torch.allclose(to_tensor(stored), torch.tensor([[0.0, 1.0]]))
+
+
+def test_a_body_learns_and_is_written_without_its_head():
+    bank = make_bank(4, 48, 0)
+    network = build_network(NetworkConfig(in_channels=3, width=4, depth=1))
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    said: list[str] = []
+    average = learn(network, bank, bank[:1], 4, 0, said.append)
+    assert "Dice same image" in said[-1]
+    assert any(not torch.equal(v, before[k]) for k, v in average.state_dict().items())
+    content = weights_file(average, {"steps": 4})
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    assert json.loads(header["__metadata__"]["about"]) == {"steps": 4}
+    assert not any(name.startswith("head.") for name in load(content))
