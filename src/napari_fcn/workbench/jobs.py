@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcn.data.axes import Axes
 from napari_fcn.data.files import remove
 from napari_fcn.engine.metrics import Confusion
 from napari_fcn.engine.outputs import (
@@ -26,6 +25,7 @@ from napari_fcn.workbench.partial import Partial, fingerprint
 from napari_fcn.workbench.reasons import reason
 
 if TYPE_CHECKING:
+    from napari_fcn.data.axes import Axes
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -180,15 +180,7 @@ def _result_axes(
     channels = output_channels(model.config, target.result)
     if channels is None:
         return axes, shape
-    return (
-        Axes(
-            "C" + axes.names,
-            (1.0, *axes.scale),
-            ("pixel", *axes.units),
-            (0.0, *axes.translate),
-        ),
-        (channels, *shape),
-    )
+    return axes.with_channels(), (channels, *shape)
 
 
 def evaluate_image(

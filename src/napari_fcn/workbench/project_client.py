@@ -284,9 +284,7 @@ class ProjectClient(EngineClient):
 
     def _on_shown(self, event: protocol.Shown) -> None:
         if self._open is not None:
-            self._open.reload(event.key, "live", event.region)
-            if event.probability:
-                self._open.reload(event.key, "probability", event.region)
+            self._open.reload(event.key, event.region, probability=event.probability)
         super()._on_shown(event)
 
     def _on_compared(self, event: protocol.Compared) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcn.project.lock import ProjectLock
 from napari_fcn.workbench.images import Copy, add_image
+from napari_fcn.workbench.live_stores import LIVE
 from napari_fcn.workbench.protocol import Painted
 
 if TYPE_CHECKING:
@@ -70,15 +71,17 @@ class OpenProject:
         """Return a prediction store of an image."""
         name = (key, what)
         if name not in self._predictions:
-            dtype = "float32" if what == "probability" else "uint8"
+            dtype = "uint8" if what in ("live", "masks") else "float32"
             image = self.project.image(key)
             self._predictions[name] = image.prediction(self.project.folder, what, dtype)
         return self._predictions[name]
 
-    def reload(self, key: str, what: str, region: Region) -> None:
-        """Read a part of a prediction anew, since the engine wrote it."""
-        if (key, what) in self._predictions:
-            self._predictions[key, what].reload(region)
+    def reload(self, key: str, region: Region, *, probability: bool) -> None:
+        """Read a part of the live predictions anew, since the engine wrote it."""
+        for (found, what), store in self._predictions.items():
+            live = what.startswith(LIVE) or (what == "probability" and probability)
+            if found == key and live:
+                store.reload(region)
 
     def forget(self, what: str) -> None:
         """Open predictions of this kind anew when asked for next."""

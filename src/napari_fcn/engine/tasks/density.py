@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_fcn.config import ClassInfo, DensityConfig, ModelConfig
+from napari_fcn.config import ClassInfo, CountError, DensityConfig, ModelConfig
 from napari_fcn.data.annotations import PIECES_NEEDED, Annotations, LabelledImage
 from napari_fcn.data.density import DotTargets, pieces_of, widths_of
 from napari_fcn.engine.count_error import CountPairs
@@ -72,6 +72,13 @@ class Density(Task):
     network : NetworkConfig
         What to train.
 
+    Attributes
+    ----------
+    images : list of DottedImage
+        What was dotted, as it is now.
+    error : CountError, optional
+        How far counts were from the truth when it was scored last.
+
     Raises
     ------
     UserError
@@ -86,7 +93,7 @@ class Density(Task):
         network: NetworkConfig,
     ) -> None:
         channels = common_channels([item.image for item in images])
-        self._images = list(images)
+        self.images = list(images)
         self.seed = config.seed
         self._loss = DensityLoss.of(config.loss_for(DEFAULT_LOSS))
         regions = [_regions(item) for item in images]
@@ -109,6 +116,7 @@ class Density(Task):
         )
         self._boxes = [(n, box) for n, item in enumerate(images) for box in item.boxes]
         self._turn = 0
+        self.error: CountError | None = None
         self._peaks = torch.tensor(self._density.peaks)
 
     @property
@@ -134,6 +142,15 @@ class Density(Task):
         self.annotations.refresh(number, samples)
         self._targets.refresh(number)
         self._sampler.refresh()
+
+    def replace(self, number: int, item: DottedImage) -> None:
+        """Take over what was dotted, drawn or counted meanwhile on an image."""
+        self.images[number] = self._targets.images[number] = item
+        self.annotations.images[number] = _regions(item)
+        self._boxes = [
+            (n, box) for n, found in enumerate(self.images) for box in found.boxes
+        ]
+        self.refresh(number, None)
 
     def batch(
         self, size: int, crop: Sequence[int], augment: Augmenter, device: torch.device
@@ -172,6 +189,7 @@ class Density(Task):
         for image, target in self._score_crops(crop, held=held):
             pairs.add(*self._sums(predict, image, target))
         accuracy = pairs.accuracy()
+        self.error = pairs.error(held=held)
         parts = {
             c.name: float(a)
             for c, a in zip(self.config.classes, accuracy, strict=True)
