@@ -65,6 +65,7 @@ class CountPanel(QWidget):
         self.counts = self._make_counts()
         self._make_controls()
         self.workbench.shown.connect(self._on_shown)
+        self.workbench.annotated.connect(lambda _: self._show_dots())
         self.workbench.calibrated.connect(lambda _: self.refresh())
         self.workbench.status_changed.connect(self._on_status)
 

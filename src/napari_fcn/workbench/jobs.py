@@ -25,13 +25,13 @@ from napari_fcn.workbench.partial import Partial, fingerprint
 from napari_fcn.workbench.reasons import reason
 
 if TYPE_CHECKING:
-    from napari_fcn.data.axes import Axes
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_fcn.config import ClassInfo, DeviceName
+    from napari_fcn.data.axes import Axes
     from napari_fcn.data.source import ImageSource
     from napari_fcn.engine.model import Model
 

@@ -38,6 +38,7 @@ class TargetClient(ProjectClient):
 
     task_changed = Signal(str)
     calibrated = Signal(protocol.Calibrated)
+    annotated = Signal(str)
 
     def __init__(
         self, home: Path | None, start_process: Callable[[], EngineProcess]
@@ -119,6 +120,7 @@ class TargetClient(ProjectClient):
             write_targets(self._opened().project.folder, key, changed)
             self._targets[key] = changed
             self._send(protocol.Annotated(key))
+            self.annotated.emit(key)
         return changed
 
     def add_target(
