@@ -353,7 +353,8 @@ class TrainDock(QWidget):
             self._keys = bind_keys(
                 self.viewer, layer, self._pick_number, self._toggle_overlay, self._fade
             )
-            layer.events.selected_label.connect(self._on_label)
+        if self.scene.strokes is not None:
+            self.scene.strokes.events.selected_label.connect(self._on_label)
 
     def _on_label(self, _event: object = None) -> None:
         """Follow napari's own controls, as far as there are classes."""
