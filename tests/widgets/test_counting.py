@@ -107,14 +107,12 @@ def test_dot_train_correct_a_count_and_apply(window, spots, tmp_path):
     assert len(scene.targets.dots.data) == len(places)
 
 
-def test_training_without_dots_says_what_to_do(window, spots):
+def test_without_dots_it_says_what_to_do_and_measures_the_size(window, spots):
     start(window, spots[0])
     window.train.toggle()
     assert "no dot yet" in window.train.message.text()
 
-
-def test_a_drawn_object_gives_the_size(window, spots):
-    start(window, spots[0])
+    # the size of an object, drawn by hand
     panel = window.train.count_panel
     panel.measure_size()
     window.drag((30, 30), (44, 44))

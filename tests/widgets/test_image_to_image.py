@@ -71,10 +71,14 @@ def test_two_targets_at_once_in_their_units(window, pair, tmp_path):
         assert np.abs(made - truth).mean() < 0.8 * np.abs(truth - truth.mean()).mean()
 
 
-def test_noise_is_removed_without_a_target(window, pair):
+def test_a_wrong_target_is_refused_and_noise_removed_without_one(window, pair):
     book, scene, dock = window.workbench, window.host.scene, window.train
-    start(window, pair[:1], ("noisy",))
+    start(window, [pair[0], pair[1][:50]], ("noisy", "small"))
     panel = dock.regress_panel
+    panel.choice.setCurrentText("small")
+    panel.add_target()
+    assert "choose the target of this image" in dock.message.text()
+    assert read_targets(book.project.folder, scene.image.key).targets == ()
     dock.toggle()
     assert "no target yet" in dock.message.text()
     panel.way.setCurrentIndex(panel.way.findData("noise2void"))
@@ -86,14 +90,3 @@ def test_noise_is_removed_without_a_target(window, pair):
     dock.toggle()
     window.until(lambda: book.status.state == "paused", "the pause")
     assert scene.overlays[0].name == "noisy – without noise"
-
-
-def test_a_target_of_another_size_is_refused(window, pair):
-    start(window, [pair[0], pair[1][:50]], ("blurred", "small"))
-    panel = window.train.regress_panel
-    panel.choice.setCurrentText("small")
-    panel.add_target()
-    assert "choose the target of this image" in window.train.message.text()
-    scene = window.host.scene
-    folder = window.workbench.project.folder
-    assert read_targets(folder, scene.image.key).targets == ()

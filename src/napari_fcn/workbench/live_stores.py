@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 LIVE = "live"
 """Predicted labels of what is on the screen."""
+COMPARED = ("compare-1", "compare-2")
+"""Labels that two models predict, to be compared."""
 
 
 def live_store(task: Task, number: int) -> str:

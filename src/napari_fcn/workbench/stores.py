@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcn.project.lock import ProjectLock
 from napari_fcn.workbench.images import Copy, add_image
-from napari_fcn.workbench.live_stores import LIVE
+from napari_fcn.workbench.live_stores import COMPARED, LIVE
 from napari_fcn.workbench.protocol import Painted
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from napari_fcn.data.strokes import StrokeStore
     from napari_fcn.project import Project, ProjectImage
 
+_LABELS = (LIVE, "masks", *COMPARED)
+"""Stores of predicted labels; others are of probabilities, densities or images."""
 _RETRY = 5.0
 """Seconds until a full disk is tried again."""
 
@@ -71,17 +73,22 @@ class OpenProject:
         """Return a prediction store of an image."""
         name = (key, what)
         if name not in self._predictions:
-            dtype = "uint8" if what in ("live", "masks") else "float32"
+            dtype = "uint8" if what in _LABELS else "float32"
             image = self.project.image(key)
             self._predictions[name] = image.prediction(self.project.folder, what, dtype)
         return self._predictions[name]
 
-    def reload(self, key: str, region: Region, *, probability: bool) -> None:
+    def reload_live(self, key: str, region: Region, *, probability: bool) -> None:
         """Read a part of the live predictions anew, since the engine wrote it."""
-        for (found, what), store in self._predictions.items():
+        for found, what in self._predictions:
             live = what.startswith(LIVE) or (what == "probability" and probability)
             if found == key and live:
-                store.reload(region)
+                self.reload(key, what, region)
+
+    def reload(self, key: str, what: str, region: Region) -> None:
+        """Read a part of a prediction anew, since the engine wrote it."""
+        if (key, what) in self._predictions:
+            self._predictions[key, what].reload(region)
 
     def forget(self, what: str) -> None:
         """Open predictions of this kind anew when asked for next."""
