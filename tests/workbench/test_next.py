@@ -16,9 +16,9 @@ from napari_fcn.engine.model import Model, load_model
 from napari_fcn.errors import UserError
 from napari_fcn.networks import build_network
 from napari_fcn.project.snapshots import snapshots
-from napari_fcn.workbench.compare import STORES
 from napari_fcn.workbench.importing import take_from_project
 from napari_fcn.workbench.live import LiveNetwork
+from napari_fcn.workbench.live_stores import COMPARED
 from napari_fcn.workbench.protocol import Suggest
 from napari_fcn.workbench.session import Workbench
 from napari_fcn.workbench.suggest import run_suggest
@@ -150,7 +150,7 @@ def test_training_keeps_snapshots_and_goes_on_from_an_earlier_one(bench):
     bench.until(lambda: compared, "the comparison")
     assert compared[0].region == (slice(1, 2), *region)
     assert compared[0].differing == 0  # it is the same network
-    stores = [entry.prediction(book.project.folder, name) for name in STORES]
+    stores = [entry.prediction(book.project.folder, name) for name in COMPARED]
     assert np.asarray(stores[0]).any()
     np.testing.assert_array_equal(*stores)
     book.compare(*(s.path for s in snapshots(book.project)))

@@ -16,6 +16,12 @@ from napari_fcn.config.outputs import (
     OutputInfo,
     RegressionConfig,
 )
+from napari_fcn.config.tasks import (
+    BLIND_SPOT,
+    CountingSettings,
+    ImageSettings,
+    training_for,
+)
 from napari_fcn.config.training import (
     AugmentationConfig,
     DeviceName,
@@ -25,12 +31,15 @@ from napari_fcn.config.training import (
 
 __all__ = [
     "BACKGROUND",
+    "BLIND_SPOT",
     "AugmentationConfig",
     "ClassInfo",
     "CountError",
+    "CountingSettings",
     "DensityConfig",
     "DeviceName",
     "Frozen",
+    "ImageSettings",
     "ModelConfig",
     "NetworkConfig",
     "NormalisationConfig",
@@ -42,4 +51,5 @@ __all__ = [
     "classes_from_values",
     "default_colour",
     "network_from_words",
+    "training_for",
 ]

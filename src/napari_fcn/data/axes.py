@@ -203,6 +203,15 @@ class Axes:
             raise UserError(f"There is no axis {axis} among {self.names}.")
         return self.take(tuple(i for i in range(len(self)) if i != position))
 
+    def with_channels(self) -> Axes:
+        """Return the axes with one of channels before them."""
+        return Axes(
+            "C" + self.names,
+            (1.0, *self.scale),
+            (PIXEL, *self.units),
+            (0.0, *self.translate),
+        )
+
     def take(self, positions: Sequence[int]) -> Axes:
         """Return the axes at these positions, in this order."""
         return Axes(

@@ -42,6 +42,15 @@ class CountPairs:
         self._found.append(np.asarray(found, np.float64))
         self._groups.append(group)
 
+    def joined(self, other: CountPairs) -> CountPairs:
+        """Return these counts and others, as new ones."""
+        both = CountPairs(self._n_classes)
+        for pairs in (self, other):
+            both._truth += pairs._truth
+            both._found += pairs._found
+            both._groups += pairs._groups
+        return both
+
     def accuracy(self) -> NDArray[np.float64]:
         """Return 1 - sum |error| / sum of objects per class, at least 0; NaN without.
 

@@ -62,6 +62,8 @@ class Scored:
         Dice coefficient by the name of the class.
     held_out : bool
         Whether it is on strokes that the network has never seen.
+    details : dict
+        Other measures of the task by their names, such as PSNR and SSIM.
     """
 
     step: int
@@ -69,6 +71,7 @@ class Scored:
     score: float
     per_class: dict[str, float] = field(default_factory=dict)
     held_out: bool = True
+    details: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -246,8 +246,12 @@ class Trainer:
     ) -> None:
         """Take over what was annotated or erased meanwhile on some samples."""
         self.task.refresh(number, samples)
-        if self._anchor is not None:
+        if self._anchor is not None and any(self.annotations.class_pixels()):
             self._solve_head(self._anchor.network)
+        self.forget_scores()
+
+    def forget_scores(self) -> None:
+        """Compare no weights with those from before the annotation changed."""
         self._best_score, self._top_score = None, -1.0
 
     def step(self, progress: float | None = None) -> float:
@@ -369,7 +373,9 @@ class Trainer:
         score = self.task.score(self._predict, self._crop, held=held)
         if held:
             self._keep_if_good(score.value)
-        return Scored(self.step_number, seconds, score.value, score.parts, held)
+        return Scored(
+            self.step_number, seconds, score.value, score.parts, held, score.details
+        )
 
     def _predict(self, image: NDArray[np.float32]) -> torch.Tensor:
         """Return what the averaged weights make of a crop, float32 on the CPU."""

@@ -1,8 +1,8 @@
 """The folder on disk that is the one truth about a piece of work.
 
 ``project.json`` says what is in it and is replaced as a whole; ``images/``,
-``labels/`` and ``predictions/`` hold Zarr arrays, ``models/`` the networks and
-``history.jsonl`` one line per score.
+``labels/`` and ``predictions/`` hold Zarr arrays, ``targets/`` dots and areas,
+``models/`` the networks and ``history.jsonl`` one line per score.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from pydantic import ValidationError, model_validator
 
 from napari_fcn.config import (
     ClassInfo,
+    CountingSettings,
     Frozen,
+    ImageSettings,
     NetworkConfig,
+    Task,
     TrainingConfig,
     default_colour,
 )
@@ -65,6 +68,10 @@ class ProjectRecord(Frozen):
         What is trained.
     training : TrainingConfig
         How it is trained.
+    task : str
+        What is learned now; strokes, dots and targets of the others stay.
+    counting, image_to_image
+        What is set for these tasks only.
     """
 
     format: Literal[2] = NEWEST
@@ -72,6 +79,9 @@ class ProjectRecord(Frozen):
     images: tuple[ProjectImage, ...] = ()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
+    task: Task = "segmentation"
+    counting: CountingSettings = CountingSettings()
+    image_to_image: ImageSettings = ImageSettings()
 
     @model_validator(mode="after")
     def _each_once(self) -> ProjectRecord:
@@ -216,8 +226,31 @@ class Project:
         UserError
             If it cannot be written; then nothing is left behind.
         """
-        image = ProjectImage(
-            key=self.free_key(name),
+        image = self.describe(self.free_key(name), name, path, kind, axes, shape, mark)
+        store = self.folder / "labels" / f"{image.key}.zarr"
+        try:
+            remove(store.with_suffix(".strokes"))  # of an image that is no more
+            remove(self.folder / "targets" / f"{image.key}.json")
+            ChunkStore.create(store, image.label_shape, "uint8")
+            self.update(images=(*self.record.images, image))
+        except UserError:
+            remove(store)
+            raise
+        return image
+
+    def describe(
+        self,
+        key: str,
+        name: str,
+        path: Path,
+        kind: Literal["file", "zarr"],
+        axes: Axes,
+        shape: tuple[int, ...],
+        mark: str = "",
+    ) -> ProjectImage:
+        """Return what opens an image again; see `add_image` for the parameters."""
+        return ProjectImage(
+            key=key,
             name=name.encode(errors="replace").decode(),
             path=self._relative(path),
             near=self._near(path),
@@ -226,15 +259,6 @@ class Project:
             axes=AxesRecord.of(axes),
             shape=shape,
         )
-        store = self.folder / "labels" / f"{image.key}.zarr"
-        try:
-            remove(store.with_suffix(".strokes"))  # of an image that is no more
-            ChunkStore.create(store, image.label_shape, "uint8")
-            self.update(images=(*self.record.images, image))
-        except UserError:
-            remove(store)
-            raise
-        return image
 
     def relink(self, key: str, path: Path) -> ProjectImage:
         """Say where an image lies now; its labels stay.
@@ -296,13 +320,24 @@ class Project:
 
     @property
     def checkpoint(self) -> Path:
-        """The training run that can be gone on with."""
-        return self.folder / "models" / "checkpoint.safetensors"
+        """The training run of the task that can be gone on with."""
+        return self.folder / "models" / f"{self._of_task}checkpoint.safetensors"
 
     @property
     def model(self) -> Path:
         """The best model of the latest run."""
-        return self.folder / "models" / "model.safetensors"
+        return self.folder / "models" / f"{self._of_task}model.safetensors"
+
+    @property
+    def snapshots(self) -> Path:
+        """Where models are kept as they were."""
+        return self.folder / "models" / f"{self._of_task}snapshots"
+
+    @property
+    def _of_task(self) -> str:
+        """Each task has a run of its own; that of segmentation has no prefix."""
+        task = self.record.task
+        return "" if task == "segmentation" else f"{task}-"
 
     def _relative(self, path: Path) -> str:
         """Return a path that stays right when the project moves."""

@@ -47,7 +47,7 @@ class Snapshot:
 def snapshots(project: Project) -> list[Snapshot]:
     """Return all that can be read, the latest first."""
     found = []
-    for path in _folder(project).glob("*.safetensors"):
+    for path in project.snapshots.glob("*.safetensors"):
         with suppress(OSError, SafetensorError, ValueError, TypeError, KeyError):
             found.append(_read(path))
     return sorted(found, key=lambda s: (s.time, s.steps), reverse=True)
@@ -66,7 +66,7 @@ def keep_snapshot(project: Project) -> Snapshot | None:
     if not project.model.is_file():
         raise UserError("There is no model yet; train first, then stop.")
     name = time.strftime("%Y-%m-%d-%H%M%S") + f"-{time.time_ns() % 10**9:09}"
-    target = _folder(project) / f"{name}.safetensors"
+    target = project.snapshots / f"{name}.safetensors"
     known = snapshots(project)
     try:
         now = _read(project.model)
@@ -100,15 +100,11 @@ def return_to(project: Project, snapshot: Snapshot) -> None:
     project.checkpoint.unlink(missing_ok=True)
 
 
-def _folder(project: Project) -> Path:
-    return project.folder / "models" / "snapshots"
-
-
 def _read(path: Path) -> Snapshot:
     with safe_open(str(path), framework="np") as file:
         config = json.loads((file.metadata() or {})["napari_fcn"])
     training = config["training"]
-    score = training.get("held_out_dice")
+    score = training.get("held_out_dice", training.get("held_out_score"))
     return Snapshot(
         path,
         _time_of(path),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QComboBox,
@@ -30,7 +31,15 @@ if TYPE_CHECKING:
 _FORMATS = (
     "TIFF with axes and scale (*.tif);;PNG (*.png);;OME-Zarr (*.zarr);;NPY (*.npy)"
 )
-_SUFFIXES = (".tif", ".tiff", ".png", ".zarr", ".npy")
+_COUNTS = "Table of counts (*.csv)"
+_IMAGES = "TIFF with axes and scale (*.tif);;OME-Zarr (*.zarr);;NPY (*.npy)"
+_SUFFIXES = (".tif", ".tiff", ".png", ".zarr", ".npy", ".csv")
+_RESULTS = {"segmentation": "masks", "density": "counts", "regression": "images"}
+_LOOK = {
+    "segmentation": "Done: look at the masks, then save them.",
+    "density": "Done: look at the density, then save the counts or the map itself.",
+    "regression": "Done: look at the predicted images, then save them.",
+}
 _JOBS = {"copy": "Copying", "apply": "Predicting", "export": "Saving"}
 
 
@@ -69,7 +78,7 @@ class ApplyDock(QWidget):
         self.message.setWordWrap(True)
         self._lay_out()
         self._connect()
-        self._show_status(self.workbench.status)
+        self._show_task(self.workbench.task)
         QTimer.singleShot(0, lambda: tabify(self))
 
     def apply(self) -> None:
@@ -126,6 +135,7 @@ class ApplyDock(QWidget):
         self.save_button.clicked.connect(self._ask_where)
         self.image_box.failed.connect(self.message.setText)
         self.workbench.status_changed.connect(self._show_status)
+        self.workbench.task_changed.connect(self._show_task)
         self.workbench.job_finished.connect(self._on_finished)
 
     def _choose_model(self, index: int) -> None:
@@ -148,8 +158,14 @@ class ApplyDock(QWidget):
 
     def _ask_where(self) -> None:
         name = self.scene.image.name if self.scene.image is not None else "image"
+        task, suffix = self.workbench.task, ".tif"
+        what, formats = _RESULTS.get(task, "masks"), _FORMATS
+        if task != "segmentation":
+            formats = _IMAGES
+        if task == "density":
+            suffix, formats = ".csv", f"{_COUNTS};;{_IMAGES}"
         path, chosen = QFileDialog.getSaveFileName(
-            self, "Save the masks", f"{name}-masks.tif", _FORMATS
+            self, f"Save the {what}", f"{name}-{what}{suffix}", formats
         )
         if path:
             target = Path(path)
@@ -161,7 +177,7 @@ class ApplyDock(QWidget):
     def _show_status(self, status: Status) -> None:
         busy = bool(status.job)
         self.apply_button.setEnabled(not busy)
-        self.save_button.setEnabled(not busy and self.scene.masks is not None)
+        self.save_button.setEnabled(not busy and self._is_there())
         self.cancel_button.setEnabled(busy)
         self.progress.setEnabled(busy)
         self.progress.setValue(round(1000 * status.share))
@@ -173,9 +189,22 @@ class ApplyDock(QWidget):
         texts = {
             "cancelled": "Cancelled; nothing was written.",
             "failed": event.message,
-            "done": "Done: look at the masks, then save them."
+            "done": _LOOK.get(self.workbench.task, "Done.")
             if event.job == "apply"
             else f"Saved {event.path}",
         }
         self.message.setText(texts[event.reason])
-        self.save_button.setEnabled(self.scene.masks is not None)
+        self.save_button.setEnabled(self._is_there())
+
+    def _is_there(self) -> bool:
+        """Tell whether something can be saved."""
+        if self.workbench.task == "segmentation":
+            return self.scene.masks is not None
+        image = self.scene.image
+        return image is not None and self.workbench.whole(image).is_dir()
+
+    def _show_task(self, task: str) -> None:
+        """Name the results as the task has it."""
+        if isalive(self):
+            self.save_button.setText(f"Save the {_RESULTS.get(task, 'masks')}…")
+            self._show_status(self.workbench.status)

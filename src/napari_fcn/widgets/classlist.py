@@ -115,6 +115,7 @@ class ClassList(QWidget):
         super().__init__()
         self.classes: tuple[ClassInfo, ...] = ()
         self._rows: dict[int, ClassRow] = {}
+        self._background = True
         self._group = QButtonGroup(self)
         self.eraser = QRadioButton("Erase annotation")
         self.eraser.setToolTip("Painting takes strokes back: not annotated again")
@@ -125,7 +126,8 @@ class ClassList(QWidget):
         self._list.setSpacing(2)
         foot = QHBoxLayout()
         foot.addWidget(self.eraser, 1)
-        foot.addWidget(QLabel("key 0"))
+        self._eraser_key = QLabel("key 0")
+        foot.addWidget(self._eraser_key)
         foot.addWidget(self.add_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -149,8 +151,17 @@ class ClassList(QWidget):
             row.removed.connect(self._remove)
             self._group.addButton(row.radio)
             self._list.addWidget(row)
+            row.setVisible(self._background or not info.background)
             self._rows[info.value] = row
         self.set_current(current)
+
+    def show_background(self, visible: bool) -> None:
+        """Show the background and the eraser, or hide them where nothing is painted."""
+        self._background = visible
+        for row in self._rows.values():
+            row.setVisible(visible or not row.info.background)
+        for widget in (self.eraser, self._eraser_key):
+            widget.setVisible(visible)
 
     def set_current(self, value: int) -> None:
         """Mark the class that the brush paints; unknown numbers mark none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import zarr
 from napari.layers import Image, Labels
 from psygnal import Signal
 
@@ -14,6 +15,7 @@ from napari_fcn.widgets import adopt
 from napari_fcn.widgets.image_layers import ImageLayers
 from napari_fcn.widgets.placement import PLACED
 from napari_fcn.widgets.reading import axes_of, path_of, pixels_of, with_file
+from napari_fcn.widgets.target_layers import TargetLayers, whole_layers
 from napari_fcn.widgets.thumbnail import keep_thumbnail
 from napari_fcn.widgets.view import visible
 from napari_fcn.workbench.protocol import UNCERTAINTY
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari.components import ViewerModel
+    from napari.layers import Layer
 
     from napari_fcn.config import ClassInfo
     from napari_fcn.data.axes import Axes
     from napari_fcn.project import ProjectImage
+    from napari_fcn.widgets.view import Visible
     from napari_fcn.workbench import protocol
     from napari_fcn.workbench.session import Workbench
 
@@ -66,13 +70,16 @@ class Scene:
         self.image: ProjectImage | None = None
         self.layer: Image | None = None
         self._layers: ImageLayers | None = None
+        self.targets: TargetLayers | None = None
         self._images: dict[Any, ProjectImage] = {}
         self._probability_class: int | None = None
         self._ticks = 0
+        self._wholes: list[Image] = []
         self._stale: set[str] = set()
         workbench.shown.connect(self._on_shown)
         workbench.job_finished.connect(self._on_job_finished)
         workbench.project_changed.connect(self._on_project)
+        workbench.task_changed.connect(self._on_task)
         viewer.layers.events.removed.connect(self._on_removed)
 
     @property
@@ -117,20 +124,58 @@ class Scene:
             self._leave()
             self.layer = layer
             self._layers = ImageLayers(self.viewer, self.workbench, layer, image)
+            self.targets = TargetLayers(self.viewer, self.workbench, layer, image)
             for name in _FOLLOWED:
                 getattr(layer.events, name).connect(self._on_moved)
         self.image = image
-        layers = self._require_layers()
-        layers.follow(image)
-        layers.show(self._classes())
-        if self._probability_class is not None:
-            layers.show_probability(_title_of(self._probability_class))
-        self._adopt_marked_strokes(image)
+        self._require_layers().follow(image)
+        if self.targets is not None:
+            self.targets.follow(image)
+        self._show_layers()
         project = self.workbench.project
         if project is not None:
             keep_thumbnail(project, image, pixels_of(layer))
         self.opened.emit()
         return image
+
+    @property
+    def surface(self) -> Layer | None:
+        """One of our layers of the size of the labels; None if all were deleted."""
+        if self.workbench.task == "segmentation":
+            return self.strokes
+        return self.targets.surface if self.targets is not None else None
+
+    @property
+    def overlays(self) -> list[Layer]:
+        """The layers that show what is predicted of what is on the screen."""
+        if self.workbench.task == "segmentation":
+            return [self.prediction] if self.prediction is not None else []
+        return list(self.targets.predictions.values()) if self.targets else []
+
+    def where(self) -> Visible | None:
+        """Return what of the image is on the screen; None if nothing can be told."""
+        project, surface = self.workbench.project, self.surface
+        if self.image is None or project is None or surface is None:
+            return None
+        if surface not in self.viewer.layers or self.layer not in self.viewer.layers:
+            return None
+        ndim = project.record.network.ndim
+        return visible(self.viewer, surface, self.image.label_axes, ndim, self.skip)
+
+    def _show_layers(self) -> None:
+        """Show the layers of the task, and take away those of another one."""
+        layers, image = self._require_layers(), self.image
+        assert self.targets is not None
+        assert image is not None
+        if self.workbench.task != "segmentation":
+            layers.remove()
+            self.targets.show(self.workbench.task, self._classes())
+            return
+        self.targets.remove()
+        layers.show(self._classes())
+        if self._probability_class is not None:
+            layers.show_probability(_title_of(self._probability_class))
+        self._adopt_marked_strokes(image)
 
     @property
     def skip(self) -> int | None:
@@ -174,8 +219,8 @@ class Scene:
         return (
             layer is self.layer
             and self.image is not None
-            and self.strokes is not None
-            and self.prediction is not None
+            and self.surface is not None
+            and bool(self.overlays)
             and not self._is_missing(self.image)
         )
 
@@ -220,6 +265,8 @@ class Scene:
         """Give all layers the colours of the classes."""
         if self._layers is not None:
             self._layers.show_classes(classes)
+        if self.targets is not None and self.workbench.task != "segmentation":
+            self.targets.show_predictions(classes)
 
     def show_probability(self, value: int | None) -> None:
         """Show the probability of a class as an image; None shows none."""
@@ -236,18 +283,9 @@ class Scene:
 
     def look(self) -> None:
         """Tell the engine what is on the screen."""
-        layers, project = self.viewer.layers, self.workbench.project
-        if self.image is None or project is None:
+        now = self.where()
+        if now is None or self.image is None:
             return
-        if self._layers is None or self.strokes is None or self.layer not in layers:
-            return
-        now = visible(
-            self.viewer,
-            self.strokes,
-            self.image.label_axes,
-            project.record.network.ndim,
-            self._layers.skip,
-        )
         self.workbench.look(self.image, now.sample, now.region, self._probability_class)
 
     def tick(self) -> None:
@@ -257,6 +295,8 @@ class Scene:
             self.look()
         if self._ticks % _REFRESH_EVERY == 0 and self._layers is not None:
             self._layers.refresh(self._stale)
+            if self._stale and self.targets is not None:
+                self.targets.refresh()
             self._stale.clear()
 
     # The image
@@ -303,6 +343,8 @@ class Scene:
         except UserError as error:
             self.workbench.said.emit(str(error))
         self._layers.follow(self.image)
+        if self.targets is not None:
+            self.targets.follow(self.image)
         self.changed.emit()
 
     def _leave(self) -> None:
@@ -312,7 +354,9 @@ class Scene:
                 getattr(self.layer.events, name).disconnect(self._on_moved)
         if self._layers is not None:
             self._layers.remove()
-        self.image = self.layer = self._layers = None
+        if self.targets is not None:
+            self.targets.remove()
+        self.image = self.layer = self._layers = self.targets = None
 
     def _require_layers(self) -> ImageLayers:
         if self._layers is None:
@@ -322,6 +366,12 @@ class Scene:
     def _on_project(self, _project: object) -> None:
         self._leave()
         self._images.clear()
+
+    def _on_task(self, _task: str) -> None:
+        if self.image is not None and self.layer in self.viewer.layers:
+            self._show_layers()
+            self.opened.emit()
+            self.look()
 
     def _classes(self) -> tuple[ClassInfo, ...]:
         project = self.workbench.project
@@ -351,14 +401,38 @@ class Scene:
         project = self.workbench.project
         if event.reason != "done" or self.image is None or project is None:
             return
-        if event.path != self.image.prediction_path(project.folder, "masks"):
+        if event.path != self.workbench.whole(self.image):
             return
-        if self._layers is not None:
+        if self.workbench.task != "segmentation":
+            self._show_whole(event.path)
+        elif self._layers is not None:
             self._layers.show_new_masks(self._classes())
+
+    def _show_whole(self, path: Path) -> None:
+        """Show densities or images of the whole image in place of the live ones."""
+        if self.layer is None or self.targets is None:
+            return
+        for layer in self.wholes:
+            self.viewer.layers.remove(layer)
+        array = zarr.open_array(str(path), mode="r")
+        live = list(self.targets.predictions.values())
+        axis = 0 if len(live) > 1 else None
+        self._wholes = whole_layers(array, axis, live, self.layer)
+        for layer in self._wholes:
+            self.viewer.layers.insert(self.viewer.layers.index(self.layer) + 1, layer)
+        for layer in live:
+            layer.visible = False
+
+    @property
+    def wholes(self) -> list[Image]:
+        """What was predicted of whole images for other tasks than segmentation."""
+        return [x for x in self._wholes if x in self.viewer.layers]
 
     def _on_removed(self, event: Any) -> None:
         """Forget a layer that the user has deleted; what it showed stays on disk."""
         if self._layers is not None and self._layers.forget(event.value):
+            self.changed.emit()
+        if self.targets is not None and self.targets.forget(event.value):
             self.changed.emit()
         if event.value is self.layer:
             self.workbench.look_away()
@@ -371,4 +445,5 @@ def _title_of(value: int | None) -> str:
 def only_images(viewer: ViewerModel, scene: Scene) -> list[Image]:
     """Return the Image layers that one may work on."""
     layers = [layer for layer in viewer.layers if isinstance(layer, Image)]
-    return [layer for layer in layers if layer is not scene.probability]
+    ours = [scene.probability, *scene.overlays, *scene.wholes]
+    return [layer for layer in layers if not any(layer is x for x in ours)]

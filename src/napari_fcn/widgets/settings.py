@@ -67,6 +67,10 @@ class Settings(QWidget):
             training.model_copy(update={"augmentation": augmentation}),
         )
 
+    def show_task(self, task: str) -> None:
+        """Hide what the task does not have: its loss is chosen elsewhere."""
+        self.training.container["loss"].visible = task == "segmentation"
+
     def load(self, network: NetworkConfig, training: TrainingConfig) -> None:
         """Show these settings."""
         self.network.show(network)

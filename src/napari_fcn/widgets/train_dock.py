@@ -24,22 +24,31 @@ from superqt import QCollapsible
 
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.classlist import ClassList
+from napari_fcn.widgets.count_panel import CountPanel
 from napari_fcn.widgets.curve import Curve
 from napari_fcn.widgets.host import Host, host_of, tabify
 from napari_fcn.widgets.imagebox import ImageBox
 from napari_fcn.widgets.keys import bind_keys, unbind_keys
+from napari_fcn.widgets.regress_panel import RegressPanel
 from napari_fcn.widgets.settings import Settings
+from napari_fcn.widgets.task_choice import HEADINGS, TRAIN, TaskChoice
 from napari_fcn.widgets.words import button_text, score_text, state_text
 from napari_fcn.workbench.protocol import UNCERTAINTY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_fcn.config import ClassInfo
+    from napari_fcn.config import ClassInfo, Task
     from napari_fcn.engine.events import Finished
     from napari_fcn.workbench.status import Status
 
 _BIG = "font-size: 15pt; font-weight: bold; padding: 7px;"
+_OVERLAYS = {
+    "segmentation": "Show prediction",
+    "density": "Show density",
+    "regression": "Show prediction",
+}
+_OPACITIES = {"segmentation": 45, "density": 80, "regression": 100}
 _HEADING = "font-weight: bold; margin-top: 5px;"
 
 
@@ -61,13 +70,17 @@ class TrainDock(QWidget):
         self.workbench, self.scene = host.workbench, host.scene
         self._keys: list[tuple[Any, Any]] = []
         self.image_box = ImageBox(self.viewer, self.scene)
+        self.task_choice = TaskChoice()
         self.class_list = ClassList()
+        self.count_panel = CountPanel(self.scene)
+        self.regress_panel = RegressPanel(self.scene)
         self.curve = Curve()
         self.settings = Settings()
         self._make_controls()
         self._lay_out()
         self._connect()
         self._show_status(self.workbench.status)
+        self._show_task(self.workbench.task)
         self.paint_box.setEnabled(False)
         if self.scene.image is not None:
             self._on_opened()
@@ -99,6 +112,8 @@ class TrainDock(QWidget):
         if project is not None:
             self.class_list.show_classes(project.record.classes, self._first())
             self.settings.load(project.record.network, project.record.training)
+            self.count_panel.load()
+            self.regress_panel.load()
             self.place.setText(f"Kept in {_short(project.folder)}")
             self.place.setToolTip(str(project.folder))
         self.paint_box.setEnabled(True)
@@ -160,8 +175,8 @@ class TrainDock(QWidget):
 
     def show_prediction(self, visible: bool) -> None:
         """Show or hide the prediction."""
-        if self.scene.prediction is not None:
-            self.scene.prediction.visible = visible
+        for layer in self.scene.overlays:
+            layer.visible = visible
         self.overlay_check.setChecked(visible)
 
     def _make_controls(self) -> None:
@@ -202,16 +217,20 @@ class TrainDock(QWidget):
         inner = QWidget()
         column = QVBoxLayout(inner)
         column.setSpacing(4)
+        column.addWidget(self.task_choice)
         column.addWidget(_heading("1  Image"))
         column.addWidget(self.image_box)
-        column.addWidget(_heading("2  Paint a few strokes of each class"))
+        self.step_two, self.step_three = _heading(""), _heading("")
+        column.addWidget(self.step_two)
         self.paint_box = QWidget()
         paint = QVBoxLayout(self.paint_box)
         paint.setContentsMargins(0, 0, 0, 0)
         paint.addWidget(self.class_list)
         paint.addWidget(self.import_button)
+        paint.addWidget(self.count_panel)
+        paint.addWidget(self.regress_panel)
         column.addWidget(self.paint_box)
-        column.addWidget(_heading("3  Train – and go on painting where it is wrong"))
+        column.addWidget(self.step_three)
         buttons = QHBoxLayout()
         buttons.addWidget(self.train_button, 1)
         buttons.addWidget(self.stop_button)
@@ -220,6 +239,8 @@ class TrainDock(QWidget):
             column.addWidget(widget)
         column.addWidget(_heading("4  Look"))
         column.addWidget(self._look_box())
+        column.addWidget(self.count_panel.counts)
+        column.addWidget(self.regress_panel.agreement)
         column.addWidget(self._more())
         column.addWidget(self.place)
         column.addStretch(1)
@@ -239,7 +260,8 @@ class TrainDock(QWidget):
         grid.addWidget(self.overlay_check, 0, 0)
         grid.addWidget(QLabel("key H"), 0, 1)
         grid.addWidget(self.opacity, 0, 2)
-        grid.addWidget(QLabel("Probability of"), 1, 0)
+        self.probability_label = QLabel("Probability of")
+        grid.addWidget(self.probability_label, 1, 0)
         grid.addWidget(self.probability, 1, 1, 1, 2)
         grid.setColumnStretch(2, 1)
         return box
@@ -261,6 +283,10 @@ class TrainDock(QWidget):
         self.image_box.started.connect(self.start)
         self.image_box.choice.currentIndexChanged.connect(self._show_start)
         self.image_box.failed.connect(self.say)
+        self.count_panel.failed.connect(self.say)
+        self.regress_panel.failed.connect(self.say)
+        self.task_choice.chosen.connect(self._choose_task)
+        self.workbench.task_changed.connect(self._show_task)
         self.scene.opened.connect(self._on_opened)
         self.scene.changed.connect(self._on_scene_changed)
         self.class_list.picked.connect(self._pick)
@@ -293,9 +319,12 @@ class TrainDock(QWidget):
         """Offer to start on another image than the one that is worked on."""
         layer, button = self.image_box.layer(), self.image_box.start_button
         here = layer is not None and layer is self.scene.layer
-        here = here and self.scene.strokes in self.viewer.layers
+        here = here and self.scene.surface in self.viewer.layers
         button.setEnabled(layer is not None and not here)
-        button.setText("✓ Ready to paint" if here else "Start labelling")
+        ready = {"segmentation": "✓ Ready to paint", "density": "✓ Ready for dots"}
+        start = {"segmentation": "Start labelling", "density": "Start dotting"}
+        task = self.workbench.task
+        button.setText(ready.get(task, "✓ Ready") if here else start.get(task, "Start"))
 
     def _first(self) -> int:
         classes = (
@@ -304,9 +333,12 @@ class TrainDock(QWidget):
         return next((c.value for c in classes if not c.background), 1)
 
     def _pick(self, value: int) -> None:
-        """Give the brush a class, and put it into the hand."""
+        """Give brush or dots a class, and put them into the hand."""
         layer = self.scene.strokes
         self.class_list.set_current(value)
+        if self.workbench.task == "density":
+            self.count_panel.pick(value)
+            return
         if layer is None or layer not in self.viewer.layers:
             return
         layer.selected_label = value
@@ -315,12 +347,14 @@ class TrainDock(QWidget):
 
     def _bind_keys(self) -> None:
         unbind_keys(self._keys)
-        layer = self.scene.strokes
+        targets = self.scene.targets
+        layer = self.scene.strokes or (targets.dots if targets else None)
         if layer is not None:
             self._keys = bind_keys(
                 self.viewer, layer, self._pick_number, self._toggle_overlay, self._fade
             )
-            layer.events.selected_label.connect(self._on_label)
+        if self.scene.strokes is not None:
+            self.scene.strokes.events.selected_label.connect(self._on_label)
 
     def _on_label(self, _event: object = None) -> None:
         """Follow napari's own controls, as far as there are classes."""
@@ -348,7 +382,7 @@ class TrainDock(QWidget):
         self.opacity.setValue(self.opacity.value() + 10 * steps)
 
     def _set_opacity(self, percent: int) -> None:
-        for layer in (self.scene.prediction, self.scene.masks):
+        for layer in (*self.scene.overlays, *self.scene.wholes, self.scene.masks):
             if layer is not None:
                 layer.opacity = percent / 100
 
@@ -361,6 +395,38 @@ class TrainDock(QWidget):
         self._list_probabilities()
         if self.workbench.status.state in ("training", "paused"):
             self.say("New or changed classes count from the next start of training.")
+
+    def _choose_task(self, task: Task) -> None:
+        try:
+            self.workbench.set_task(task)
+        except UserError as error:
+            self.say(str(error))
+            self.task_choice.show_task(self.workbench.task)
+
+    def _show_task(self, task: str) -> None:
+        """Show what a task needs, and nothing else."""
+        if not isalive(self):
+            return
+        self.task_choice.show_task(task)
+        self.step_two.setText(HEADINGS[task])
+        self.step_three.setText(TRAIN[task])
+        painting, counting = task == "segmentation", task == "density"
+        self.class_list.setVisible(painting or counting)
+        self.class_list.show_background(painting)
+        self.import_button.setVisible(painting)
+        for widget in (self.probability, self.probability_label):
+            widget.setVisible(painting)
+        self.count_panel.setVisible(counting)
+        self.count_panel.counts.setVisible(counting)
+        for widget in (self.regress_panel, self.regress_panel.agreement):
+            widget.setVisible(task == "regression")
+        self.overlay_check.setText(_OVERLAYS[task])
+        self.opacity.setValue(_OPACITIES[task])
+        self.settings.show_task(task)
+        self.curve.clear()
+        self.say("")
+        self._show_status(self.workbench.status)
+        self._show_start()
 
     def _list_probabilities(self) -> None:
         chosen = self.probability.currentData()
@@ -415,7 +481,7 @@ class TrainDock(QWidget):
         self.stop_button.setEnabled(status.state in ("training", "paused"))
         self.state.setText(state_text(status))
         self.state.setToolTip(f"Computes on the {status.device}" * bool(status.device))
-        self.score.setText(score_text(status))
+        self.score.setText(score_text(status, self.workbench.task))
         free = status.state in ("ready", "dead")
         self.settings.setEnabled(free)
         self.settings.setToolTip("" if free else "Stop the training to change these.")

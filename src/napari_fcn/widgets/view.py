@@ -9,7 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Labels
+    from napari.layers import Layer
 
     from napari_fcn.data.axes import Axes
 
@@ -31,7 +31,7 @@ class Visible:
 
 
 def visible(
-    viewer: ViewerModel, layer: Labels, axes: Axes, ndim: int, skip: int | None = None
+    viewer: ViewerModel, layer: Layer, axes: Axes, ndim: int, skip: int | None = None
 ) -> Visible:
     """Return what of a labels layer is on the screen.
 
@@ -67,7 +67,7 @@ def visible(
 
 def go_to(
     viewer: ViewerModel,
-    layer: Labels,
+    layer: Layer,
     region: tuple[slice, ...],
     *,
     centre: bool = False,
@@ -104,7 +104,7 @@ def go_to(
         camera.center = (*camera.center[: 3 - len(middle)], *middle)
 
 
-def _bounds(viewer: ViewerModel, layer: Labels) -> tuple[np.ndarray, np.ndarray]:
+def _bounds(viewer: ViewerModel, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     """Return first and last visible index per axis of the layer.
 
     In 3D that is the whole volume: what the layer notes then are the corners of the
@@ -123,19 +123,19 @@ def _bounds(viewer: ViewerModel, layer: Labels) -> tuple[np.ndarray, np.ndarray]
     return np.clip(low, 0, size - 1), np.clip(high, 0, size - 1)
 
 
-def _displayed(viewer: ViewerModel, layer: Labels) -> list[int]:
+def _displayed(viewer: ViewerModel, layer: Layer) -> list[int]:
     offset = viewer.dims.ndim - layer.ndim
     return [axis - offset for axis in viewer.dims.displayed if axis >= offset]
 
 
-def _current(viewer: ViewerModel, layer: Labels, skip: int | None = None) -> np.ndarray:
+def _current(viewer: ViewerModel, layer: Layer, skip: int | None = None) -> np.ndarray:
     """Return the current position in pixels of the layer."""
     point = np.asarray(layer.world_to_data(_in_units_of(viewer, layer)))
     index = np.clip(np.round(point).astype(int), 0, np.array(layer.data.shape) - 1)
     return index if skip is None else np.delete(index, skip)
 
 
-def _in_units_of(viewer: ViewerModel, layer: Labels) -> np.ndarray:
+def _in_units_of(viewer: ViewerModel, layer: Layer) -> np.ndarray:
     """Return the current position in the layer's units.
 
     Layers may come in other units than the viewer counts in, which are the finest of
@@ -145,7 +145,7 @@ def _in_units_of(viewer: ViewerModel, layer: Labels) -> np.ndarray:
     return np.asarray(point * _units(viewer, layer))
 
 
-def _units(viewer: ViewerModel, layer: Labels) -> np.ndarray:
+def _units(viewer: ViewerModel, layer: Layer) -> np.ndarray:
     """Return the units of the viewer in those of the layer, per axis of the viewer."""
     factors = np.ones(viewer.dims.ndim)
     units = getattr(viewer.dims, "units", None)  # since napari 0.9

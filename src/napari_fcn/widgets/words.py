@@ -48,10 +48,16 @@ def state_text(status: Status) -> str:
     return f"Ready to learn{where}."
 
 
-def score_text(status: Status) -> str:
+def score_text(status: Status, task: str = "segmentation") -> str:
     """Return one line on how good it is."""
     if status.score is None:
         return ""
+    if task == "density":
+        on = "areas it has never seen" if status.held_out else "what it has learned"
+        return f"Counts on {on} are right to {status.score:.0%}"
+    if task == "regression":
+        on = "areas it has never seen" if status.held_out else "what it has learned"
+        return f"Correlation on {on}: {status.score:.3f} (1 is perfect)"
     on = "strokes it has never seen" if status.held_out else "the strokes it learned"
     return f"Score on {on}: {status.score:.2f} (1 is perfect)"
 

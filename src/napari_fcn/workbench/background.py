@@ -8,9 +8,13 @@ import zarr
 
 from napari_fcn.data.files import atomic_path
 from napari_fcn.data.store import ChunkStore
+from napari_fcn.engine.outputs import choose_output, output_channels
 from napari_fcn.engine.predict import Cancelled, Progress, predict_source
 from napari_fcn.errors import UserError
 from napari_fcn.export.masks import write_array
+from napari_fcn.project.targets import read_targets
+from napari_fcn.workbench.count_table import count_density
+from napari_fcn.workbench.counting import write_counts
 from napari_fcn.workbench.protocol import JobFinished, JobProgress
 
 if TYPE_CHECKING:
@@ -31,10 +35,15 @@ def run_apply(
 
     def work() -> None:
         model = choose(command)
+        _require_task(model, command)
         source = command.image.source(command.project, model.config.network.ndim)
+        kind = choose_output(model.config)
+        channels = output_channels(model.config, kind)
         with atomic_path(command.out) as temporary:
             shape = command.image.label_shape
-            ChunkStore.create(temporary, shape, "uint8")
+            dtype = "uint8" if kind == "labels" else "float32"
+            whole = (channels, *shape) if channels else shape
+            ChunkStore.create(temporary, whole, dtype)
             out = zarr.open_array(str(temporary), mode="r+")
             predict_source(
                 model,
@@ -43,8 +52,25 @@ def run_apply(
                 on_progress=_reporter(tell),
                 cancelled=lambda: cancel.cancelled,
             )
+            if kind == "density":
+                boxes = read_targets(command.project, command.image.key).boxes
+                counts = count_density(model.config, source, out, boxes)
+                write_counts(counts_beside(command.out), counts)
 
     _finish("apply", command.out, work, tell)
+
+
+def counts_beside(density: Path) -> Path:
+    """Return where the table of counts of a density lies."""
+    return density.with_suffix(".csv")
+
+
+def _require_task(model: Model, command: Apply) -> None:
+    if model.config.task != command.task:
+        raise UserError(
+            f"The model is for {model.config.task}; choose that task in Label & Train, "
+            "or another model."
+        )
 
 
 def run_export(command: Export, cancel: CancelToken, tell: Tell) -> None:

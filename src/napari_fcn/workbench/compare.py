@@ -12,6 +12,7 @@ from napari_fcn.engine.model import load_model
 from napari_fcn.engine.outputs import labels_from_logits
 from napari_fcn.engine.predict import check_channels, predict_tiles
 from napari_fcn.errors import UserError
+from napari_fcn.workbench.live_stores import COMPARED
 from napari_fcn.workbench.protocol import Compare, Compared
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from napari_fcn.engine.device import Compute
     from napari_fcn.engine.model import Model
     from napari_fcn.workbench.live import LiveNetwork
-
-STORES = ("compare-1", "compare-2")
-"""Names of the prediction stores that the two models write to."""
 
 
 def run_compare(
@@ -54,7 +52,7 @@ def run_compare(
     try:
         first, second = (
             _predict(command, _model(path, network), name, network.compute, pump)
-            for path, name in zip(command.models, STORES, strict=True)
+            for path, name in zip(command.models, COMPARED, strict=True)
         )
     except UserError as error:
         tell(Message(str(error)))

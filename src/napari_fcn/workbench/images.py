@@ -9,6 +9,7 @@ import numpy as np
 import zarr
 
 from napari_fcn.data.axes import validate_axes
+from napari_fcn.data.files import remove
 from napari_fcn.data.fingerprint import fingerprint, probes
 from napari_fcn.data.readers import open_image
 from napari_fcn.data.source import check_image
@@ -90,6 +91,52 @@ def add_image(
     target = project.folder / "images" / f"{project.free_key(name)}.zarr"
     copy = _copy_to(target, data, planes)
     return project.add_image(name, target, "zarr", axes, shape), copy
+
+
+def keep_target(
+    project: Project,
+    image: ProjectImage,
+    data: Any,
+    axes: Axes,
+    name: str,
+    path: Path | None,
+    number: int,
+) -> tuple[ProjectImage, Copy | None]:
+    """Take a target of an image into a project, linked or copied as images are.
+
+    Parameters
+    ----------
+    project : Project
+        Where it is kept.
+    image : ProjectImage
+        The image it belongs to.
+    data, axes, name, path
+        As for `add_image`.
+    number : int
+        How many targets of the image there are already.
+
+    Raises
+    ------
+    UserError
+        If it does not fit the image, or the project cannot be written.
+    """
+    shape = _shape(data)
+    validate_axes(axes.names, shape)
+    check_image(shape, data.dtype, name)
+    found = tuple(n for i, n in enumerate(shape) if i != axes.channel)
+    if found != image.label_shape:
+        raise UserError(
+            f"The target {name} has shape {found} but {image.name} has "
+            f"{image.label_shape}, channels left out; choose the target of this image."
+        )
+    copy = None
+    kept = project.folder / "targets" / f"{image.key}-{number}.zarr"
+    place, kind = _link(data, axes, path) or (kept, "zarr")
+    if place == kept:
+        remove(kept)
+        copy = _copy_to(kept, data, axes.spatial(2))
+    key = f"target-{number}"
+    return project.describe(key, name, place, kind, axes, shape), copy
 
 
 def _copy_to(target: Path, data: Any, planes: tuple[int, ...]) -> Copy | None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcn.data.axes import Axes
 from napari_fcn.data.files import remove
 from napari_fcn.engine.metrics import Confusion
 from napari_fcn.engine.outputs import (
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fcn.config import ClassInfo, DeviceName
+    from napari_fcn.data.axes import Axes
     from napari_fcn.data.source import ImageSource
     from napari_fcn.engine.model import Model
 
@@ -180,15 +180,7 @@ def _result_axes(
     channels = output_channels(model.config, target.result)
     if channels is None:
         return axes, shape
-    return (
-        Axes(
-            "C" + axes.names,
-            (1.0, *axes.scale),
-            ("pixel", *axes.units),
-            (0.0, *axes.translate),
-        ),
-        (channels, *shape),
-    )
+    return axes.with_channels(), (channels, *shape)
 
 
 def evaluate_image(

@@ -11,22 +11,27 @@ import numpy as np
 
 from napari_fcn.data.normalisation import Normalisation, measure
 from napari_fcn.engine.device import free_cache, is_out_of_memory
-from napari_fcn.engine.outputs import labels_from_logits
+from napari_fcn.engine.outputs import choose_output, output_channels, values_of
 from napari_fcn.engine.predict import predict_tile
 from napari_fcn.engine.tiling import Tile, plan_tiles
 from napari_fcn.engine.uncertainty import Mirrored, uncertainty
+from napari_fcn.workbench.live_stores import LIVE, live_numbers, live_store
 from napari_fcn.workbench.protocol import UNCERTAINTY, Look, Shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
     import torch
+    from numpy.typing import NDArray
     from torch import nn
 
     from napari_fcn.data.source import ImageSource
     from napari_fcn.data.store import ChunkStore, Region
     from napari_fcn.engine.device import Compute
     from napari_fcn.engine.model import Model
+
+    Sample = tuple[int, ...]
 
 _EDGE = {2: 512, 3: 64}
 _SMALLEST = 32
@@ -68,7 +73,7 @@ class LiveNetwork:
     def opinions(
         self,
         source: ImageSource,
-        sample: tuple[int, ...],
+        sample: Sample,
         tile: Tile,
         normalisation: Normalisation,
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -106,22 +111,29 @@ class _Scene:
         self.config = model.config.normalisation
         self.image: ImageSource = look.image.source(look.project, look.ndim)
         self.normalisation: Normalisation = measure(self.image, self.config)
-        self.labels: ChunkStore = look.image.prediction(look.project)
         self._look = look
-        self._probability: ChunkStore | None = None
+        self._stores: dict[str, ChunkStore] = {}
 
     def fits(self, look: Look, model: Model) -> bool:
         """Tell whether it can be used for what is looked at now."""
         mine = (self.key, self.ndim, self.config)
         return mine == (look.image.key, look.ndim, model.config.normalisation)
 
-    def probability(self) -> ChunkStore:
-        """Open the store of class probabilities when first needed."""
-        if self._probability is None:
-            self._probability = self._look.image.prediction(
-                self._look.project, "probability", "float32"
+    def store(self, what: str, dtype: str) -> ChunkStore:
+        """Open a store of predictions when first needed."""
+        if what not in self._stores:
+            self._stores[what] = self._look.image.prediction(
+                self._look.project, what, dtype
             )
-        return self._probability
+        return self._stores[what]
+
+    def write(
+        self, what: str, sample: Sample, core: Region, values: NDArray[Any]
+    ) -> None:
+        """Write what was predicted, and have it on disk."""
+        store = self.store(what, str(values.dtype))
+        self.image.write_labels(store, sample, core, values)
+        store.flush()
 
 
 class LiveView:
@@ -147,7 +159,7 @@ class LiveView:
         self._clock = clock
         self._look: Look | None = None
         self._scene: _Scene | None = None
-        self._tiles: list[Tile] = []
+        self._tiles: list[tuple[Sample, Tile]] = []
         self._edge = 0
         self._shown_step = -1
         self._round_start = self._rest_until = -np.inf
@@ -186,7 +198,7 @@ class LiveView:
             return False
         start = self._clock()
         try:
-            self._predict(look, self._tiles.pop(0), network)
+            self._predict(look, *self._tiles.pop(0), network)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or self._edge // 2 < _SMALLEST:
                 self._look = None
@@ -205,11 +217,17 @@ class LiveView:
         if self._scene is None or not self._scene.fits(look, network.model):
             self._scene = _Scene(look, network.model)
         self._edge = min(self._edge or _EDGE[look.ndim], _EDGE[look.ndim])
-        self._tiles = _plan(self._scene.image, network.model, look.region, self._edge)
+        self._tiles = [
+            (sample, tile)
+            for sample, region in ((look.sample, look.region), *look.boxes)
+            for tile in _plan(self._scene.image, network.model, region, self._edge)
+        ]
         self._shown_step, self._round_start, self._spent = network.step, now, 0.0
         return bool(self._tiles)
 
-    def _predict(self, look: Look, tile: Tile, network: LiveNetwork) -> None:
+    def _predict(
+        self, look: Look, sample: Sample, tile: Tile, network: LiveNetwork
+    ) -> None:
         scene = self._scene
         assert scene is not None
         model = network.model
@@ -217,23 +235,22 @@ class LiveView:
         logits = predict_tile(
             model.network,
             scene.image,
-            look.sample,
+            sample,
             tile,
             scene.normalisation,
             network.compute,
         )
-        values = labels_from_logits(logits, model.config.classes)
-        scene.image.write_labels(
-            scene.labels, look.sample, tile.core, values.astype(np.uint8)
-        )
-        scene.labels.flush()
-        shown = _write_probability(look, tile, logits, network, scene)
-        where = scene.image.label_index(look.sample, tile.core)
+        for what, values in _pictures(logits, model, scene.normalisation):
+            scene.write(what, sample, tile.core, values)
+        shown = _write_probability(look, sample, tile, logits, network, scene)
+        where = scene.image.label_index(sample, tile.core)
         region = tuple(i if isinstance(i, slice) else slice(i, i + 1) for i in where)
         self._tell(Shown(look.image.key, region, network.step, not self._tiles, shown))
 
 
 def _can_show(network: LiveNetwork, look: Look) -> bool:
+    if network.model.config.task != look.task:
+        return False
     config = network.model.config.network
     channels = look.image.axes.axes().channel
     found = 1 if channels is None else look.image.shape[channels]
@@ -254,20 +271,43 @@ def _plan(image: ImageSource, model: Model, region: Region, edge: int) -> list[T
     return sorted(tiles, key=distance)
 
 
+def _pictures(
+    logits: torch.Tensor, model: Model, normalisation: Normalisation
+) -> list[tuple[str, NDArray[Any]]]:
+    """Return what is shown of an output, by the names of the stores it belongs in."""
+    kind = choose_output(model.config)
+    values = values_of(logits, model.config, kind, normalisation)
+    if kind == "labels":
+        return [(LIVE, values.astype(np.uint8))]
+    single = output_channels(model.config, kind) is None
+    return [
+        (live_store(model.config.task, n), plane)
+        for n, plane in zip(
+            live_numbers(model.config), [values] if single else values, strict=True
+        )
+    ]
+
+
 def _write_probability(
-    look: Look, tile: Tile, logits: torch.Tensor, network: LiveNetwork, scene: _Scene
+    look: Look,
+    sample: Sample,
+    tile: Tile,
+    logits: torch.Tensor,
+    network: LiveNetwork,
+    scene: _Scene,
 ) -> bool:
     """Write the probability of the wanted class; False if none is wanted or known."""
-    values = [c.value for c in network.model.config.classes]
+    config = network.model.config
+    if config.task != "segmentation":
+        return False
+    values = [c.value for c in config.classes]
     if look.probability == UNCERTAINTY:
         chosen = uncertainty(
-            *network.opinions(scene.image, look.sample, tile, scene.normalisation)
+            *network.opinions(scene.image, sample, tile, scene.normalisation)
         )
     elif look.probability in values:
         chosen = logits.softmax(0)[values.index(look.probability)].numpy()
     else:
         return False
-    store = scene.probability()
-    scene.image.write_labels(store, look.sample, tile.core, chosen)
-    store.flush()
+    scene.write("probability", sample, tile.core, chosen)
     return True

@@ -16,8 +16,8 @@ from napari_fcn.errors import UserError
 from napari_fcn.project import Project, ProjectImage
 from napari_fcn.project.recent import RecentProjects, default_file
 from napari_fcn.workbench import protocol
-from napari_fcn.workbench.compare import STORES
 from napari_fcn.workbench.engine_client import EngineClient
+from napari_fcn.workbench.live_stores import COMPARED
 from napari_fcn.workbench.stores import OpenProject
 
 if TYPE_CHECKING:
@@ -284,14 +284,14 @@ class ProjectClient(EngineClient):
 
     def _on_shown(self, event: protocol.Shown) -> None:
         if self._open is not None:
-            self._open.reload(event.key, "live", event.region)
-            if event.probability:
-                self._open.reload(event.key, "probability", event.region)
+            self._open.reload_live(
+                event.key, event.region, probability=event.probability
+            )
         super()._on_shown(event)
 
     def _on_compared(self, event: protocol.Compared) -> None:
         if self._open is not None:
-            for name in STORES:
+            for name in COMPARED:
                 self._open.reload(event.key, name, event.region)
         super()._on_compared(event)
 

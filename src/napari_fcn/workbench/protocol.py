@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from napari_fcn.engine.events import Event as TrainingEvent
@@ -14,7 +14,13 @@ UNCERTAINTY = -1
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_fcn.config import ClassInfo, NetworkConfig, TrainingConfig
+    from napari_fcn.config import (
+        ClassInfo,
+        CountError,
+        NetworkConfig,
+        Task,
+        TrainingConfig,
+    )
     from napari_fcn.data.axes import Axes
     from napari_fcn.data.store import Region
     from napari_fcn.project import ProjectImage
@@ -46,6 +52,8 @@ class Train:
         A model to start from.
     seconds : float, optional
         Until stopped by default.
+    task : str
+        What is learned.
     """
 
     project: Path
@@ -58,6 +66,7 @@ class Train:
     resume: bool = True
     init: Path | None = None
     seconds: float | None = None
+    task: Task = "segmentation"
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,10 @@ class Look:
     probability : int, optional
         The painted number of the class whose probability is wanted, too; or
         `UNCERTAINTY`.
+    task : str
+        The model must be for it.
+    boxes : tuple of (tuple of int, tuple of slice)
+        Samples and regions that are predicted after what is visible.
     """
 
     project: Path
@@ -102,6 +115,8 @@ class Look:
     sample: tuple[int, ...]
     region: Region
     probability: int | None = None
+    task: Task = "segmentation"
+    boxes: tuple[tuple[tuple[int, ...], Region], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,6 +186,19 @@ class Painted:
 
 
 @dataclass(frozen=True)
+class Annotated:
+    """Dots, areas or counts of boxes have changed, and are on disk.
+
+    Attributes
+    ----------
+    key : str
+        Of the image.
+    """
+
+    key: str
+
+
+@dataclass(frozen=True)
 class Apply:
     """Predict a whole image.
 
@@ -181,15 +209,19 @@ class Apply:
     image : ProjectImage
         Which image.
     out : Path
-        The Zarr array to write, of the labels' shape; replaced when complete.
+        The Zarr array to write, of the labels' shape, preceded by the channels of
+        densities and images; replaced when complete.
     model : Path, optional
         The best of the current run, or the one trained last, by default.
+    task : str
+        The model must be for it.
     """
 
     project: Path
     image: ProjectImage
     out: Path
     model: Path | None = None
+    task: Task = "segmentation"
 
 
 @dataclass(frozen=True)
@@ -254,6 +286,7 @@ Command = (
     | NoteImage
     | Compare
     | Painted
+    | Annotated
     | Apply
     | Export
     | Suggest
@@ -388,6 +421,23 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """How far counts are from the truth, as measured last.
+
+    Attributes
+    ----------
+    error : CountError
+        The variance of a count.
+    widths : dict
+        Standard deviations in pixels of the Gaussian of an object, by the number of
+        its class.
+    """
+
+    error: CountError
+    widths: dict[int, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class EngineDied:
     """The engine's process has ended by itself; made by the window's side.
 
@@ -411,5 +461,6 @@ Event = (
     | Answer
     | Suggested
     | Compared
+    | Calibrated
     | EngineDied
 )

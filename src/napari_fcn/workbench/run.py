@@ -10,29 +10,43 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fcn.data.annotations import LabelledImage, find_values, samples_in
+from napari_fcn.config import BLIND_SPOT
+from napari_fcn.data.annotations import find_values, samples_in
 from napari_fcn.engine.checkpoint import load_checkpoint
 from napari_fcn.engine.events import Finished, Message, Scored, Started, Stepped
 from napari_fcn.engine.model import Model, load_model
+from napari_fcn.engine.tasks import Density, Regression
 from napari_fcn.engine.train import Budget, CancelToken, train
 from napari_fcn.errors import UserError
 from napari_fcn.project import Project
 from napari_fcn.project.snapshots import keep_snapshot
+from napari_fcn.workbench import protocol
+from napari_fcn.workbench.items import dotted_classes, item_of
 from napari_fcn.workbench.live import LiveNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
-    from napari_fcn.config import ClassInfo
+    from napari_fcn.config import ClassInfo, CountError, ModelConfig
     from napari_fcn.engine.device import Compute
     from napari_fcn.engine.events import Event as TrainingEvent
     from napari_fcn.engine.trainer import Trainer
     from napari_fcn.project import ProjectImage
-    from napari_fcn.workbench import protocol
 
 _CHECKPOINT_EVERY = 10.0
 _SNAPSHOT_EVERY = 60.0
 _TELL_EVERY = 0.1
+
+
+def calibration(
+    config: ModelConfig, error: CountError | None = None
+) -> protocol.Calibrated:
+    """Return what a density model says of its counts, or a newer measurement."""
+    density = config.density
+    assert density is not None
+    widths = {c.value: w for c, w in zip(config.classes, density.widths, strict=True)}
+    return protocol.Calibrated(error or density.error, widths)
 
 
 class Run:
@@ -53,7 +67,7 @@ class Run:
         Ends the training that goes on now.
     paused : bool
         Whether it waits.
-    painted : list of Painted
+    painted : list of Painted or Annotated
         What is to be taken over before the next step.
     trainer : Trainer, optional
         Once it trains.
@@ -70,7 +84,7 @@ class Run:
         self._between_steps = between_steps
         self.cancel = CancelToken()
         self.paused = False
-        self.painted: list[protocol.Painted] = []
+        self.painted: list[protocol.Painted | protocol.Annotated] = []
         self.trainer: Trainer | None = None
         self._seconds = 0.0
         self._kept = self._told = self._pictured = time.monotonic()
@@ -131,24 +145,65 @@ class Run:
             self._send(Message(str(error)))
 
     def refresh(self) -> None:
-        """Take over what was painted since the last step."""
+        """Take over what was annotated since the last step."""
         painted, self.painted = self.painted, []
-        trainer = self.trainer
-        if not painted or trainer is None:
+        trainer, command = self.trainer, self._command
+        if not painted or trainer is None or self._restart:
             return
-        keys = [i.key for i in self._command.images]
-        for key in {c.key for c in painted} - set(keys):
-            self.note(Project.open(self._command.project).image(key))
-        for command in painted:
-            if command.key not in keys:
-                continue
+        keys = [i.key for i in command.images]
+        strokes = [p for p in painted if isinstance(p, protocol.Painted)]
+        others = [p for p in painted if isinstance(p, protocol.Annotated)]
+        segments = command.task == "segmentation"
+        named = {p.key for p in (strokes if segments else others)}
+        for key in named - set(keys):
+            self.note(Project.open(command.project).image(key))
+        if self._restart:
+            return
+        if segments:
+            self._reload(trainer, strokes, keys)
+        else:
+            self._replace(trainer, [keys.index(k) for k in keys if k in named])
+
+    def _reload(
+        self, trainer: Trainer, strokes: list[protocol.Painted], keys: list[str]
+    ) -> None:
+        """Take over strokes on images that are learned from."""
+        for command in strokes:
             number = keys.index(command.key)
             item = trainer.annotations.images[number]
             item.labels.reload(command.region)
             trainer.refresh(number, samples_in(item.image, command.region))
-        if self._new_classes(trainer, painted, keys):
-            self._restart = True
-            self.cancel.cancel()
+        if self._new_classes(trainer, strokes, keys):
+            self._begin_again()
+
+    def _begin_again(self) -> None:
+        """Go on from here with other classes, outputs or images."""
+        self._restart = True
+        self.cancel.cancel()
+
+    def _replace(self, trainer: Trainer, numbers: list[int]) -> None:
+        """Take over the dots, areas and counts of images."""
+        task = trainer.task
+        for number in numbers:
+            item = self._item(self._command.images[number])
+            if isinstance(task, Density | Regression):
+                task.replace(number, item)
+            trainer.forget_scores()
+        if numbers and isinstance(task, Density):
+            found = dotted_classes(task.images, self._command.classes)
+            if {c.value for c in found} - {c.value for c in task.config.classes}:
+                self._begin_again()
+
+    def _item(self, image: ProjectImage) -> Any:
+        """Open an image with what is learned from."""
+        command = self._command
+        return item_of(
+            command.project,
+            image,
+            command.network.ndim,
+            command.task,
+            blind=command.training.loss == BLIND_SPOT,
+        )
 
     def note(self, image: ProjectImage) -> None:
         """Learn from an image as it is now, be it new or partly for testing."""
@@ -156,8 +211,7 @@ class Run:
         if image in self._command.images:
             return
         self._command = replace(self._command, images=(*others, image))
-        self._restart = True
-        self.cancel.cancel()
+        self._begin_again()
 
     def _train_and_grow(self) -> Model:
         """Train; when a class or an image is added, go on with it from there."""
@@ -171,15 +225,7 @@ class Run:
 
     def _train_once(self, *, resume: bool) -> Model:
         command = self._command
-        items = [
-            LabelledImage(
-                i.source(command.project, command.network.ndim),
-                i.labels(command.project, writable=False),
-                dense=i.dense,
-                testing=i.testing_regions,
-            )
-            for i in command.images
-        ]
+        items = [self._item(i) for i in command.images]
         checkpoint = None
         if resume and command.checkpoint.is_file():
             try:
@@ -188,7 +234,7 @@ class Run:
                 self._send(Message(str(error)))
         return train(
             items,
-            self._painted_classes(items),
+            self._learned_classes(items),
             config=command.training,
             network=command.network,
             budget=Budget(seconds=command.seconds),
@@ -198,7 +244,11 @@ class Run:
             cancel=self.cancel,
         )
 
-    def _painted_classes(self, items: list[LabelledImage]) -> tuple[ClassInfo, ...]:
+    def _learned_classes(self, items: list[Any]) -> tuple[ClassInfo, ...]:
+        if self._command.task == "regression":
+            return ()
+        if self._command.task == "density":
+            return dotted_classes(items, self._command.classes)
         values = find_values(items)
         learned = tuple(c for c in self._command.classes if c.value in values)
         missing = [c.name for c in self._command.classes if c.value not in values]
@@ -221,9 +271,8 @@ class Run:
             return False
         values: set[int] = set()
         for command in painted:
-            if command.key in keys:
-                labels = trainer.annotations.images[keys.index(command.key)].labels
-                values |= {int(v) for v in np.unique(labels[command.region])}
+            labels = trainer.annotations.images[keys.index(command.key)].labels
+            values |= {int(v) for v in np.unique(labels[command.region])}
         return bool(wanted & values)
 
     def _on_event(self, event: TrainingEvent, trainer: Trainer | None) -> None:
@@ -236,8 +285,15 @@ class Run:
             self._after_step(event)
         else:
             self._send(event)
+        if isinstance(event, Scored) and self.trainer is not None:
+            self._tell_error(self.trainer)
         if isinstance(event, Started | Scored):
             self._between_steps()
+
+    def _tell_error(self, trainer: Trainer) -> None:
+        task = trainer.task
+        if isinstance(task, Density) and task.error is not None:
+            self._send(calibration(task.config, task.error))
 
     def _after_step(self, event: Stepped) -> None:
         now = time.monotonic()

@@ -21,7 +21,7 @@ from napari_fcn.workbench.compare import run_compare
 from napari_fcn.workbench.insight import Insight
 from napari_fcn.workbench.live import LiveNetwork, LiveView
 from napari_fcn.workbench.questions import Describe, SeeField, TryFrame
-from napari_fcn.workbench.run import Run
+from napari_fcn.workbench.run import Run, calibration
 from napari_fcn.workbench.suggest import run_suggest
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Server:
             protocol.LookAway: lambda _: self._live.look(None),
             protocol.UseModel: self._on_use_model,
             protocol.Painted: self._on_painted,
+            protocol.Annotated: self._on_painted,
             protocol.Apply: self._on_job,
             protocol.Export: self._on_job,
             protocol.Suggest: self._on_job,
@@ -139,9 +140,15 @@ class Server:
             self._model = latest_model(command.path, command.checkpoint)
         except UserError as error:
             self._send(Message(str(error)))
+        self._calibrate()
         self._live.restart()
 
-    def _on_painted(self, command: protocol.Painted) -> None:
+    def _calibrate(self) -> None:
+        """Tell how far counts of the present model are from the truth."""
+        if self._model is not None and self._model.config.density is not None:
+            self._send(calibration(self._model.config))
+
+    def _on_painted(self, command: protocol.Painted | protocol.Annotated) -> None:
         if self._run is not None:
             self._run.painted.append(command)
 
@@ -169,6 +176,7 @@ class Server:
             self._compute = self._run.compute or self._compute
         finally:
             self._run = None
+            self._calibrate()
             self._live.restart()
 
     def _between_steps(self) -> None:

@@ -9,12 +9,17 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import zarr
+
+from napari_fcn.config import BLIND_SPOT, training_for
+from napari_fcn.data.areas import box_of
 from napari_fcn.data.files import atomic_path
 from napari_fcn.errors import UserError
 from napari_fcn.project.snapshots import Snapshot, return_to
 from napari_fcn.workbench import protocol
+from napari_fcn.workbench.items import has_something
 from napari_fcn.workbench.process import EngineProcess
-from napari_fcn.workbench.project_client import ProjectClient
+from napari_fcn.workbench.target_client import TargetClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +28,10 @@ if TYPE_CHECKING:
     from napari_fcn.engine.events import Finished
     from napari_fcn.project import Project, ProjectImage
 
+    Boxes = tuple[tuple[tuple[int, ...], tuple[slice, ...]], ...]
 
-class Workbench(ProjectClient):
+
+class Workbench(TargetClient):
     """What one viewer works with: trains, predicts and exports what its project holds.
 
     Parameters
@@ -78,14 +85,37 @@ class Workbench(ProjectClient):
             self._send(protocol.Resume())
             return
         opened = self._opened()
-        images = opened.painted_images()
-        if not images:
-            raise UserError("Nothing is painted yet; paint a stroke of each class.")
-        if any(i.key in opened.copies for i in images):
+        images = self._annotated_images()
+        keys = {i.key for i in images}
+        if any(name.split()[0] in keys for name in opened.copies):
             self._train_later = (init, anew)
             self.said.emit("Training starts as soon as the image is copied.")
             return
         self._begin(opened.project, images, init, anew=anew)
+
+    def _annotated_images(self) -> tuple[ProjectImage, ...]:
+        """Return the images with something that the task learns from."""
+        opened = self._opened()
+        if self.task in ("segmentation", "instances"):
+            images = opened.painted_images()
+            missing = "Nothing is painted yet; paint a stroke of each class."
+        else:
+            record = opened.project.record
+            blind = record.image_to_image.loss == BLIND_SPOT
+            images = tuple(
+                image
+                for image in record.images
+                if has_something(self.targets(image.key), self.task, blind=blind)
+            )
+            missing = (
+                "There is no dot yet; put one on each object of an area."
+                if self.task == "density"
+                else "There is no target yet; choose the layer to be predicted, or "
+                "let noise be removed without one."
+            )
+        if not images:
+            raise UserError(missing)
+        return images
 
     def _begin(
         self,
@@ -100,13 +130,26 @@ class Workbench(ProjectClient):
         # After going back to an earlier model there is no run to go on with.
         if not anew and init is None and not project.checkpoint.is_file():
             init = project.model if project.model.is_file() else None
+        record = project.record
+        classes = record.classes
+        if self.task == "density":
+            classes = tuple(c for c in classes if not c.background)
+        training = training_for(
+            record.task,
+            record.training,
+            record.counting,
+            record.image_to_image,
+            classes,
+            self.targets(images[0].key).outputs,
+        )
         self._send(
             protocol.Train(
                 project=project.folder,
+                task=record.task,
                 images=images,
-                classes=project.record.classes,
-                network=project.record.network,
-                training=project.record.training,
+                classes=classes,
+                network=record.network,
+                training=training,
                 checkpoint=project.checkpoint,
                 model=project.model,
                 resume=not anew and init is None,
@@ -132,10 +175,45 @@ class Workbench(ProjectClient):
         opened = self._opened()
         project = opened.project
         ndim = project.record.network.ndim
-        look = protocol.Look(project.folder, image, ndim, sample, region, probability)
+        look = protocol.Look(
+            project.folder,
+            image,
+            ndim,
+            sample,
+            region,
+            probability,
+            self.task,
+            self._boxes(image, ndim, sample),
+        )
         if look != self._look and image.key not in opened.copies:
             self._look = look
             self._send(look)
+
+    @property
+    def looks_at_all(self) -> bool:
+        """Whether all of the sample is predicted, not only what is in view."""
+        look = self._look
+        return look is not None and len(look.boxes) > 0 and self._is_idle()
+
+    def _is_idle(self) -> bool:
+        return self.status.state in ("ready", "paused")
+
+    def _boxes(self, image: ProjectImage, ndim: int, sample: tuple[int, ...]) -> Boxes:
+        """Return where counts are wanted, too, if objects are counted.
+
+        Those are the boxes, and the whole sample while nothing else is to be done.
+        """
+        if self.task != "density":
+            return ()
+        axes, shape = image.label_axes, image.label_shape
+        boxes = self.targets(image.key).boxes
+        found = (box_of(b.corners, axes, shape, ndim) for b in boxes)
+        places = [f for f in found if f is not None]
+        if self._is_idle():
+            places.append(
+                (sample, tuple(slice(0, shape[a]) for a in axes.spatial(ndim)))
+            )
+        return tuple(places)
 
     def save_model(self, target: Path) -> None:
         """Copy the best model so far to a place of the user's choice.
@@ -229,7 +307,7 @@ class Workbench(ProjectClient):
             self.said.emit(str(error))
 
     def apply(self, image: ProjectImage, model: Path | None = None) -> None:
-        """Predict a whole image into its store ``masks``.
+        """Predict a whole image into its store for the task.
 
         Parameters
         ----------
@@ -248,26 +326,45 @@ class Workbench(ProjectClient):
         if self._engine is None and model is None and project.model.is_file():
             model = project.model
         self.start_engine()
-        out = image.prediction_path(project.folder, "masks")
-        self._send(protocol.Apply(project.folder, image, out, model))
+        out = self.whole(image)
+        self._send(protocol.Apply(project.folder, image, out, model, self.task))
         self._set(job="apply", share=0.0)
 
     def export(self, image: ProjectImage, target: Path) -> None:
-        """Write the masks of a whole image to a file that others can read.
+        """Write what was predicted of a whole image to a file that others can read.
+
+        A density goes into a table of counts if the file ends in ``.csv``.
 
         Raises
         ------
         UserError
             If there are none, or something else is under way.
         """
-        project = self._opened().project
         self._require_no_job()
-        source = image.prediction_path(project.folder, "masks")
+        source = self.whole(image)
         if not source.is_dir():
-            raise UserError("There are no masks yet; predict the whole image first.")
+            raise UserError("Nothing is predicted yet; predict the whole image first.")
+        if target.suffix.lower() == ".csv":
+            self._save_counts(source, target)
+            return
         self.start_engine()
-        self._send(protocol.Export(source, image.label_axes, target))
+        several = zarr.open_array(str(source), mode="r").ndim > len(image.label_shape)
+        axes = image.label_axes.with_channels() if several else image.label_axes
+        self._send(protocol.Export(source, axes, target))
         self._set(job="export", share=0.0)
+
+    def whole(self, image: ProjectImage) -> Path:
+        """Return where the prediction of a whole image lies, for the task."""
+        what = "masks" if self.task == "segmentation" else f"whole-{self.task}"
+        return image.prediction_path(self._opened().project.folder, what)
+
+    def _save_counts(self, source: Path, target: Path) -> None:
+        table = source.with_suffix(".csv")
+        if not table.is_file():
+            raise UserError("Only counts go into a table; save an image instead.")
+        with atomic_path(target) as temporary:
+            shutil.copyfile(table, temporary)
+        self.job_finished.emit(protocol.JobFinished("export", "done", target))
 
     def cancel_job(self) -> None:
         """Give up applying, exporting or copying."""

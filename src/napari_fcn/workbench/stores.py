@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fcn.project.lock import ProjectLock
 from napari_fcn.workbench.images import Copy, add_image
+from napari_fcn.workbench.live_stores import COMPARED, LIVE
 from napari_fcn.workbench.protocol import Painted
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from napari_fcn.data.strokes import StrokeStore
     from napari_fcn.project import Project, ProjectImage
 
+_LABELS = (LIVE, "masks", *COMPARED)
+"""Stores of predicted labels; others are of probabilities, densities or images."""
 _RETRY = 5.0
 """Seconds until a full disk is tried again."""
 
@@ -70,10 +73,17 @@ class OpenProject:
         """Return a prediction store of an image."""
         name = (key, what)
         if name not in self._predictions:
-            dtype = "float32" if what == "probability" else "uint8"
+            dtype = "uint8" if what in _LABELS else "float32"
             image = self.project.image(key)
             self._predictions[name] = image.prediction(self.project.folder, what, dtype)
         return self._predictions[name]
+
+    def reload_live(self, key: str, region: Region, *, probability: bool) -> None:
+        """Read a part of the live predictions anew, since the engine wrote it."""
+        for found, what in self._predictions:
+            live = what.startswith(LIVE) or (what == "probability" and probability)
+            if found == key and live:
+                self.reload(key, what, region)
 
     def reload(self, key: str, what: str, region: Region) -> None:
         """Read a part of a prediction anew, since the engine wrote it."""

@@ -45,10 +45,13 @@ class Score:
         1 is perfect, 0 is of no use.
     parts : dict
         The same by the name of each class or output.
+    details : dict
+        Other measures by their names, means over crops.
     """
 
     value: float
     parts: dict[str, float] = field(default_factory=dict)
+    details: dict[str, float] = field(default_factory=dict)
 
 
 class Task(ABC):

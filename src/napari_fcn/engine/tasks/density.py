@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_fcn.config import ClassInfo, DensityConfig, ModelConfig
+from napari_fcn.config import ClassInfo, CountError, DensityConfig, ModelConfig
 from napari_fcn.data.annotations import PIECES_NEEDED, Annotations, LabelledImage
 from napari_fcn.data.density import DotTargets, pieces_of, widths_of
 from napari_fcn.engine.count_error import CountPairs
@@ -72,6 +72,13 @@ class Density(Task):
     network : NetworkConfig
         What to train.
 
+    Attributes
+    ----------
+    images : list of DottedImage
+        What was dotted, as it is now.
+    error : CountError, optional
+        How far counts were from the truth when it was scored last.
+
     Raises
     ------
     UserError
@@ -86,7 +93,7 @@ class Density(Task):
         network: NetworkConfig,
     ) -> None:
         channels = common_channels([item.image for item in images])
-        self._images = list(images)
+        self.images = list(images)
         self.seed = config.seed
         self._loss = DensityLoss.of(config.loss_for(DEFAULT_LOSS))
         regions = [_regions(item) for item in images]
@@ -109,6 +116,7 @@ class Density(Task):
         )
         self._boxes = [(n, box) for n, item in enumerate(images) for box in item.boxes]
         self._turn = 0
+        self.error: CountError | None = None
         self._peaks = torch.tensor(self._density.peaks)
 
     @property
@@ -134,6 +142,15 @@ class Density(Task):
         self.annotations.refresh(number, samples)
         self._targets.refresh(number)
         self._sampler.refresh()
+
+    def replace(self, number: int, item: DottedImage) -> None:
+        """Take over what was dotted, drawn or counted meanwhile on an image."""
+        self.images[number] = self._targets.images[number] = item
+        self.annotations.images[number] = _regions(item)
+        self._boxes = [
+            (n, box) for n, found in enumerate(self.images) for box in found.boxes
+        ]
+        self.refresh(number, None)
 
     def batch(
         self, size: int, crop: Sequence[int], augment: Augmenter, device: torch.device
@@ -172,6 +189,7 @@ class Density(Task):
         for image, target in self._score_crops(crop, held=held):
             pairs.add(*self._sums(predict, image, target))
         accuracy = pairs.accuracy()
+        self.error = pairs.error(held=held)
         parts = {
             c.name: float(a)
             for c, a in zip(self.config.classes, accuracy, strict=True)
@@ -193,7 +211,8 @@ class Density(Task):
     ) -> ModelConfig:
         """Set the gains by what was learned, and measure the error of counts."""
         learned = self._compare(predict, crop, held=False)
-        gains = learned.gains(_LARGEST_GAIN)
+        known = learned.joined(self._compare_boxes(predict, crop))
+        gains = known.gains(_LARGEST_GAIN)
         held = not self.annotations.unscored_classes()
         tested = self._compare(predict, crop, held=True) if held else learned
         density = self._density.model_copy(
@@ -211,16 +230,41 @@ class Density(Task):
         pairs = CountPairs(len(self.config.classes))
         for key, piece in self._scored_pieces(crop, held=held):
             centre = [(s.start + s.stop) // 2 for s in piece]
-            shape = self._targets.spatial_shape(key[0])
-            # as far as the image goes: the border of a crop is none of an image
-            wide = [
-                2 * c if 2 * c <= n else c for c, n in zip(crop, shape, strict=True)
-            ]
+            wide = self._wide(key[0], crop)
             image, target = self._sampler.read(key, centre, wide, held=held)
             _, box = self._sampler.read_image(key, centre, wide)
             target[-1] *= _inside(piece, box, target.shape[1:])
             pairs.add(*self._sums(predict, image, target), key)
         return pairs
+
+    def _compare_boxes(self, predict: Predict, crop: Sequence[int]) -> CountPairs:
+        """Count boxes whose counts are known, as many as there is time for."""
+        pairs = CountPairs(len(self.config.classes))
+        left = _ERROR_CROPS
+        for number, box in self._boxes:
+            pieces = self._pieces(box, crop)
+            left -= len(pieces)
+            if left < 0:
+                break
+            found = np.zeros(len(self.config.classes))
+            for piece in pieces:
+                wide = self._wide(number, crop)
+                found += self._integral(
+                    predict, *self._read_piece(number, box, piece, wide)
+                )
+            truth = self._counts(box)
+            unknown = np.isnan(truth)
+            truth[unknown] = found[unknown] = 0
+            pairs.add(truth, found, (number, box.sample))
+        return pairs
+
+    def _wide(self, number: int, crop: Sequence[int]) -> list[int]:
+        """Return edges of a crop that shows what lies around a piece of an image.
+
+        As far as the image goes: the border of a crop is none of an image.
+        """
+        shape = self._targets.spatial_shape(number)
+        return [2 * c if 2 * c <= n else c for c, n in zip(crop, shape, strict=True)]
 
     def _scored_pieces(
         self, crop: Sequence[int], *, held: bool
@@ -238,10 +282,23 @@ class Density(Task):
         self, predict: Predict, image: NDArray[Any], target: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return true and predicted counts of what is annotated in a crop."""
+        axes = tuple(range(1, target.ndim))
+        found = self._integral(predict, image, target[-1])
+        return (target[:-1] * target[-1]).sum(axes), found
+
+    def _integral(
+        self, predict: Predict, image: NDArray[Any], inside: NDArray[Any]
+    ) -> NDArray[Any]:
+        """Return predicted counts, (K,), of what is inside in a crop."""
         density = densities(predict(image)).numpy()
         axes = tuple(range(1, density.ndim))
-        found = (density * target[-1]).sum(axes) * np.array(self._density.peaks)
-        return (target[:-1] * target[-1]).sum(axes), found
+        found: NDArray[Any] = (density * inside).sum(axes)
+        return found * np.array(self._density.peaks)
+
+    def _counts(self, box: CountedBox) -> NDArray[np.float32]:
+        """Return what is known of a box, (K,); NaN where a count is not known."""
+        counts = [box.counts.get(c.value, np.nan) for c in self.config.classes]
+        return np.array(counts, np.float32)
 
     def _with_box(
         self, image: Tensor, batch: Batch, crop: Sequence[int]
@@ -254,13 +311,12 @@ class Density(Task):
             content, inside = self._read_piece(number, box, piece, crop)
             images.append(content)
             insides.append(inside)
-        counts = [box.counts.get(c.value, np.nan) for c in self.config.classes]
         device = image.device
         return torch.cat([image, torch.from_numpy(np.stack(images)).to(device)]), Batch(
             batch.density,
             batch.seen,
             torch.from_numpy(np.stack(insides)[:, np.newaxis]).to(device),
-            torch.tensor(counts, dtype=torch.float32, device=device),
+            torch.from_numpy(self._counts(box)).to(device),
         )
 
     def _pieces(self, box: CountedBox, crop: Sequence[int]) -> list[tuple[slice, ...]]:

@@ -13,7 +13,7 @@ from napari_fcn.data.pairs import ImageTargets, measure_outputs
 from napari_fcn.engine.blind_spot import hide_pixels
 from napari_fcn.engine.dihedral import vary_exactly
 from napari_fcn.engine.image_losses import SumOfImageLosses
-from napari_fcn.engine.image_scores import Correlation
+from napari_fcn.engine.image_scores import Correlation, compare_images
 from napari_fcn.engine.tasks.base import Score, Task, common_channels, with_channels
 from napari_fcn.errors import UserError
 
@@ -93,6 +93,12 @@ class Regression(Task):
         """Normalised target images and where they are trusted."""
         return self._targets
 
+    def replace(self, number: int, item: PairedImage) -> None:
+        """Take over which regions are trusted now in an image."""
+        self._images[number] = self._targets.images[number] = item
+        self.annotations.images[number] = item.trusted()
+        self.refresh(number, None)
+
     @property
     def _regression(self) -> RegressionConfig:
         assert self.config.regression is not None
@@ -141,6 +147,7 @@ class Regression(Task):
         outputs = self._regression.outputs
         pairs = Correlation(len(outputs))
         generator = torch.Generator().manual_seed(self.seed)
+        scores = []
         for image, target in self._score_crops(crop, held=held):
             if self._loss.blind:
                 given, hidden = hide_pixels(
@@ -155,9 +162,20 @@ class Regression(Task):
                 truth, seen = target[:-1], target[-1] > 0
                 found = predict(image)[: len(outputs)]
             pairs.add(truth[:, seen], found.numpy()[:, seen])
+            if not self._loss.blind and seen.any():
+                scores += [
+                    compare_images(x, y, seen)
+                    for x, y in zip(truth, found.numpy(), strict=True)
+                ]
         values = np.maximum(pairs.values(), 0)
         parts = {o.name: float(v) for o, v in zip(outputs, values, strict=True)}
-        return Score(float(values.mean()), parts)
+        details = {}
+        if scores:
+            details = {
+                "PSNR": float(np.mean([s.psnr for s in scores])),
+                "SSIM": float(np.mean([s.ssim for s in scores])),
+            }
+        return Score(float(values.mean()), parts, details)
 
     def unscored(self) -> str:
         """Say that nothing could be held out."""

@@ -1,0 +1,277 @@
+"""What the dock shows for image to image: targets, trusted areas, agreement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_fcn.errors import UserError
+from napari_fcn.widgets.reader import read
+from napari_fcn.widgets.reading import path_of, pixels_of
+from napari_fcn.widgets.scene import only_images
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari_fcn.data.axes import Axes
+    from napari_fcn.engine.events import Scored
+    from napari_fcn.project import ProjectImage
+    from napari_fcn.widgets.scene import Scene
+
+_WAYS = (
+    ("its mean (squared error)", "l2"),
+    ("its median (absolute error)", "l1"),
+    ("its structure (SSIM and absolute error)", "l1+ssim"),
+    ("its structure only (SSIM)", "ssim"),
+    ("its mean and where it is unsure", "heteroscedastic"),
+    ("itself without noise (no target needed)", "noise2void"),
+)
+_HELP = (
+    "Choose the image that shall be made of this one, such as a stain, or a clean or "
+    "sharp picture of the same place."
+)
+_BLIND = (
+    "No target is needed: the network guesses hidden pixels from their neighbours, "
+    "which noise that differs from pixel to pixel does not allow."
+)
+
+
+class RegressPanel(QWidget):
+    """Chooses targets and where they are trusted, and shows how well it goes.
+
+    Parameters
+    ----------
+    scene : Scene
+        The image that is worked on.
+
+    Attributes
+    ----------
+    agreement : QLabel
+        Measures on regions that were held out, for another place in the dock.
+    """
+
+    failed = Signal(str)
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__()
+        self.scene, self.workbench = scene, scene.workbench
+        self._layers: list[Image] = []
+        self.agreement = QLabel("Agreement appears with the first score.")
+        self.agreement.setWordWrap(True)
+        self._make_controls()
+        viewer = scene.viewer
+        viewer.layers.events.inserted.connect(lambda _: self.list_layers())
+        viewer.layers.events.removed.connect(lambda _: self.list_layers())
+        self.workbench.scored.connect(self._on_scored)
+        self.list_layers()
+
+    def add_target(self) -> None:
+        """Let the chosen layer be made of the image."""
+        index = self.choice.currentIndex()
+        if not 0 <= index < len(self._layers):
+            self.failed.emit("Open the target as an Image layer first, or a file.")
+            return
+        layer = self._layers[index]
+        self._add(layer, pixels_of(layer), layer.name, path_of(layer))
+
+    def open_target(self, path: Path | None = None) -> None:
+        """Open a file as a target."""
+        if path is None:
+            chosen, _ = QFileDialog.getOpenFileName(self, "Open a target")
+            if not chosen:
+                return
+            path = Path(chosen)
+        try:
+            opened = read(path)
+        except UserError as error:
+            self.failed.emit(str(error))
+            return
+        for data, options, _kind in opened:
+            layer = self.scene.viewer.add_image(data, **options)
+            for one in layer if isinstance(layer, list) else [layer]:
+                self._add(one, pixels_of(one), one.name, path)
+
+    def remove_targets(self) -> None:
+        """Take all targets of the image away; their files stay."""
+        if self.scene.image is not None:
+            self._change(targets=())
+
+    def choose_way(self) -> None:
+        """Learn by another loss from the next start on."""
+        project = self.workbench.project
+        if project is None:
+            return
+        settings = project.record.image_to_image
+        changed = settings.model_copy(update={"loss": self.way.currentData()})
+        if changed != settings:
+            try:
+                self.workbench.set_image_to_image(changed)
+            except UserError as error:
+                self.failed.emit(str(error))
+        self._show_way()
+        self._show_predictions()
+
+    def load(self) -> None:
+        """Show what the project says."""
+        project, image = self.workbench.project, self.scene.image
+        if project is None or image is None:
+            return
+        with QSignalBlocker(self.way):
+            loss = project.record.image_to_image.loss
+            self.way.setCurrentIndex(max(0, self.way.findData(loss)))
+        self._show_way()
+        self._show_targets()
+
+    def list_layers(self) -> None:
+        """Offer the Image layers that may be targets."""
+        viewer, own = self.scene.viewer, self.scene.layer
+        chosen = self.choice.currentText()
+        self._layers = [x for x in only_images(viewer, self.scene) if x is not own]
+        with QSignalBlocker(self.choice):
+            self.choice.clear()
+            self.choice.addItems([x.name for x in self._layers])
+            self.choice.setCurrentIndex(max(0, self.choice.findText(chosen)))
+        self.add_button.setEnabled(bool(self._layers))
+
+    def _make_controls(self) -> None:
+        self.way = QComboBox()
+        for words, loss in _WAYS:
+            self.way.addItem(words, loss)
+        self.help = QLabel(_HELP)
+        self.help.setWordWrap(True)
+        self.choice = QComboBox()
+        self.choice.setMinimumContentsLength(12)
+        self.add_button = QPushButton("Use as target")
+        self.open_button = QPushButton("Open…")
+        self.list = QListWidget()
+        self.list.setMaximumHeight(64)
+        self.remove_button = QPushButton("Remove")
+        self.area_button = QPushButton("Draw a trusted area")
+        self.area_button.setToolTip(
+            "Learn only inside of drawn areas; everywhere if there is none"
+        )
+        self.target_box = QWidget()
+        grid = QGridLayout(self.target_box)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(self.choice, 0, 0)
+        grid.addWidget(self.add_button, 0, 1)
+        grid.addWidget(self.open_button, 0, 2)
+        grid.addWidget(self.list, 1, 0, 1, 2)
+        grid.addWidget(self.remove_button, 1, 2)
+        grid.setColumnStretch(0, 1)
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Predict"))
+        row.addWidget(self.way, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(row)
+        column.addWidget(self.help)
+        column.addWidget(self.target_box)
+        column.addWidget(self.area_button)
+        self.way.activated.connect(self.choose_way)
+        self.add_button.clicked.connect(self.add_target)
+        self.open_button.clicked.connect(lambda: self.open_target())
+        self.remove_button.clicked.connect(self.remove_targets)
+        self.area_button.clicked.connect(self._draw)
+
+    def _add(self, layer: Image, data: object, name: str, path: Path | None) -> None:
+        image = self.scene.image
+        if image is None:
+            self.failed.emit("Choose the image first, and press Start.")
+            return
+        try:
+            axes = target_axes(image, layer)
+            self.workbench.add_target(image, data, axes, name, path)
+        except UserError as error:
+            self.failed.emit(str(error))
+            return
+        self._show_targets()
+        self._show_predictions()
+
+    def _change(self, **changes: object) -> None:
+        assert self.scene.image is not None
+        try:
+            self.workbench.annotate(self.scene.image.key, **changes)
+        except UserError as error:
+            self.failed.emit(str(error))
+        self._show_targets()
+        self._show_predictions()
+
+    def _draw(self) -> None:
+        if self.scene.targets is not None:
+            self.scene.targets.draw("areas", "add_polygon")
+
+    def _show_targets(self) -> None:
+        self.list.clear()
+        image = self.scene.image
+        if image is None:
+            return
+        try:
+            names = self.workbench.targets(image.key).outputs
+        except UserError as error:
+            self.failed.emit(str(error))
+            return
+        self.list.addItems([f"→ {name}" for name in names] or ["no target yet"])
+        self.remove_button.setEnabled(bool(names))
+
+    def _show_way(self) -> None:
+        blind = self.way.currentData() == "noise2void"
+        self.target_box.setVisible(not blind)
+        self.help.setText(_BLIND if blind else _HELP)
+
+    def _show_predictions(self) -> None:
+        if self.scene.targets is not None and self.workbench.task == "regression":
+            self.scene.targets.rescale()
+            self.scene.targets.show_predictions(self.scene.classes())
+
+    def _on_scored(self, event: Scored) -> None:
+        if self.workbench.task != "regression":
+            return
+        where = "areas it has never seen" if event.held_out else "what it has learned"
+        parts = [f"{name} r {value:.3f}" for name, value in event.per_class.items()]
+        if "PSNR" in event.details:
+            parts.append(f"PSNR {event.details['PSNR']:.1f} dB")
+            parts.append(f"SSIM {event.details['SSIM']:.3f}")
+        self.agreement.setText(f"On {where}: " + " · ".join(parts))
+
+
+def target_axes(image: ProjectImage, layer: Image) -> Axes:
+    """Return the axes of a target: those of the labels, or of the image itself.
+
+    Raises
+    ------
+    UserError
+        If it has neither's number of axes.
+    """
+    own, labels = image.axes.axes(), image.label_axes
+    shape = tuple(pixels_of(layer).shape)
+    if layer.rgb and len(shape) == len(labels) + 1:
+        return type(own)(
+            labels.names + "S",
+            (*labels.scale, 1.0),
+            (*labels.units, "pixel"),
+            (*labels.translate, 0.0),
+        )
+    if shape == image.label_shape:
+        return labels
+    if len(shape) == len(own) and own.channel is not None:
+        return own
+    if len(shape) == len(labels) + 1 and shape[1:] == image.label_shape:
+        return labels.with_channels()
+    raise UserError(
+        f"The target {layer.name} has shape {shape} but {image.name} has "
+        f"{image.label_shape}, channels left out; choose the target of this image."
+    )

@@ -1,0 +1,427 @@
+"""The layers of counting and of image to image: dots, areas, boxes, predictions.
+
+What is drawn on them is in the project's folder when the hand is lifted; what they
+show of predictions lies in the project's stores.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+from napari.layers import Image, Points, Shapes
+from napari.utils.colormaps import Colormap
+
+from napari_fcn.errors import UserError
+from napari_fcn.project.targets import Area, CountBox, Dot
+from napari_fcn.widgets.broadcast import ChannelBroadcast
+from napari_fcn.widgets.placement import follow, placement
+from napari_fcn.workbench.live_stores import live_store
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+    from numpy.typing import NDArray
+
+    from napari_fcn.config import ClassInfo, Task
+    from napari_fcn.project import ProjectImage
+    from napari_fcn.workbench.session import Workbench
+
+_AREA = {"edge_color": "#00d0ff", "face_color": "transparent"}
+_BOX = {"edge_color": "#ffe14d", "face_color": "transparent"}
+_UNDECIDED = ("adding", "removing", "changing")
+
+
+class TargetLayers:
+    """What is shown over one image while objects are counted or images learned.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the layers are.
+    workbench : Workbench
+        Whose project holds the image.
+    layer : Image
+        The user's layer that shows the image.
+    image : ProjectImage
+        The image.
+
+    Attributes
+    ----------
+    dots : Points, optional
+        One per object.
+    areas : Shapes, optional
+        Where all objects have dots, or where targets are trusted.
+    boxes : Shapes, optional
+        Where objects are counted.
+    predictions : dict
+        Image layers by the class of a density, or the place of an output.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        workbench: Workbench,
+        layer: Image,
+        image: ProjectImage,
+    ) -> None:
+        self.viewer, self.workbench = viewer, workbench
+        self.layer, self.image = layer, image
+        self.task: Task = "segmentation"
+        self.dots: Points | None = None
+        self.areas: Shapes | None = None
+        self.boxes: Shapes | None = None
+        self.predictions: dict[int, Image] = {}
+        self._colours: dict[int, str] = {}
+        self._scaled: set[int] = set()
+        self._quiet = False
+
+    @property
+    def skip(self) -> int | None:
+        """Where a channel axis must be shown that the labels do not have."""
+        channel = None if self.layer.rgb else self.image.axes.axes().channel
+        return channel if channel else None
+
+    @property
+    def surface(self) -> Image | None:
+        """A layer of the size of the labels; None if there is none."""
+        there = (p for p in self.predictions.values() if p in self.viewer.layers)
+        return next(there, None)
+
+    def show(self, task: Task, classes: tuple[ClassInfo, ...]) -> None:
+        """Show what the task needs, and take away what another one needed."""
+        if task != self.task:
+            self.remove()
+        self.task = task
+        self.show_predictions(classes)
+        if self.areas is None:
+            self.areas = self._add_shapes("areas", _AREA)
+        if task == "density":
+            if self.boxes is None:
+                self.boxes = self._add_shapes("boxes", _BOX)
+                self._show_texts([""] * len(self.boxes.data))
+            if self.dots is None:
+                self.dots = self._add_dots(classes)
+            self.viewer.layers.selection.active = self.dots
+
+    def show_predictions(self, classes: tuple[ClassInfo, ...]) -> None:
+        """Show a layer for each density or output; those that are no more go."""
+        wanted = self._wanted(classes)
+        for number in [n for n in self.predictions if n not in wanted]:
+            self._remove(self.predictions.pop(number))
+        for number, (title, colours) in wanted.items():
+            if number not in self.predictions:
+                self.predictions[number] = self._add_prediction(number, title, colours)
+        self._colours = {c.value: c.colour for c in classes}
+        if self.dots is not None:
+            self._colour_dots()
+
+    def pick(self, value: int) -> None:
+        """Put dots of this class into the user's hand."""
+        layer = self.dots
+        if layer is None or layer not in self.viewer.layers:
+            return
+        layer.selected_data = set()
+        layer.feature_defaults = {"class": value}
+        layer.current_face_color = self._colours.get(value, "#ffb000")
+        layer.mode = "add"
+        self.viewer.layers.selection.active = layer
+
+    def draw(self, name: str, mode: str) -> None:
+        """Let the user draw areas or boxes."""
+        layer = getattr(self, name)
+        if layer is not None and layer in self.viewer.layers:
+            layer.selected_data = set()
+            layer.mode = mode
+            self.viewer.layers.selection.active = layer
+
+    def refresh(self) -> None:
+        """Draw the predictions anew."""
+        for number, layer in self.predictions.items():
+            if not layer.visible or layer not in self.viewer.layers:
+                continue
+            if number not in self._scaled:
+                self._scale(number, layer)
+            layer.refresh(thumbnail=False, extent=False, highlight=False)
+
+    def rescale(self) -> None:
+        """Choose the range of the colours anew at the next picture."""
+        self._scaled.clear()
+
+    def show_texts(self, texts: list[str]) -> None:
+        """Write into each box what was counted there."""
+        if self.boxes is not None and len(texts) == len(self.boxes.data):
+            self._show_texts(texts)
+
+    def follow(self, image: ProjectImage) -> None:
+        """Go where the user's layer has gone, and take its new name on."""
+        before, self.image = self.image.name, image
+        for layer in self.all():
+            follow(layer, self.layer)
+            if image.name != before and layer.name.startswith(f"{before} – "):
+                layer.name = layer.name.replace(before, image.name, 1)
+
+    def all(self) -> list[Layer]:
+        """Return all layers that are there."""
+        drawn = [x for x in (self.areas, self.boxes, self.dots) if x is not None]
+        return [*self.predictions.values(), *drawn]
+
+    def forget(self, layer: Layer) -> bool:
+        """Forget a layer that the user has deleted; what it showed stays on disk."""
+        for name in ("dots", "areas", "boxes"):
+            if getattr(self, name) is layer:
+                setattr(self, name, None)
+                return True
+        for number in [n for n, p in self.predictions.items() if p is layer]:
+            del self.predictions[number]
+            return True
+        return False
+
+    def remove(self) -> None:
+        """Take all layers out of the viewer."""
+        layers = self.all()
+        self.dots = self.areas = self.boxes = None
+        self.predictions = {}
+        self._scaled.clear()
+        for layer in layers:
+            self._remove(layer)
+
+    def _remove(self, layer: Layer) -> None:
+        if layer in self.viewer.layers:
+            self.viewer.layers.remove(layer)
+
+    def _wanted(self, classes: tuple[ClassInfo, ...]) -> dict[int, tuple[str, Any]]:
+        """Return title and colours of each prediction by its number."""
+        if self.task == "density":
+            counted = [c for c in classes if not c.background]
+            maps = [
+                "magma" if len(counted) == 1 else Colormap(["#000000", c.colour])
+                for c in counted
+            ]
+            return {
+                c.value: (f"density of {c.name}", m)
+                for c, m in zip(counted, maps, strict=True)
+            }
+        names = self.workbench.targets(self.image.key).outputs
+        project = self.workbench.project
+        if project is not None and project.record.image_to_image.loss == "noise2void":
+            channel = self.image.axes.axes().channel
+            count = 1 if channel is None else self.image.shape[channel]
+            names = tuple(
+                "without noise" if count == 1 else f"without noise {n + 1}"
+                for n in range(count)
+            )
+            return {n: (name, "gray") for n, name in enumerate(names)}
+        return {n: (f"predicted {name}", "gray") for n, name in enumerate(names)}
+
+    def _add_prediction(self, number: int, title: str, colours: Any) -> Image:
+        store = self.workbench.prediction(self.image.key, live_store(self.task, number))
+        data: Any = store
+        if self.skip is not None:
+            data = ChannelBroadcast(store, self.skip, self.image.shape[self.skip])
+        layer = Image(
+            data,
+            name=f"{self.image.name} – {title}",
+            colormap=colours,
+            contrast_limits=(0, 1),
+            blending="additive" if self.task == "density" else "translucent",
+            **placement(self.layer, data.ndim),
+        )
+        self.viewer.layers.insert(self.viewer.layers.index(self.layer) + 1, layer)
+        return layer
+
+    def _add_shapes(self, name: str, look: dict[str, Any]) -> Shapes:
+        kept = self._kept(name)
+        corners = [self._shown(np.array(k.corners, float)) for k in kept]
+        forms = [getattr(k, "form", "rectangle") for k in kept]
+        ndim = self._ndim
+        width = max(0.5, min(self.image.label_shape[-2:]) / 250)
+        layer = Shapes(
+            corners or None,
+            ndim=ndim,
+            shape_type=forms or "rectangle",
+            edge_width=width,
+            opacity=1,
+            name=f"{self.image.name} – {self._title(name)}",
+            **look,
+            **placement(self.layer, ndim),
+        )
+        layer.current_edge_width = width
+        layer.current_edge_color = look["edge_color"]
+        layer.current_face_color = look["face_color"]
+        layer.events.data.connect(lambda event: self._on_drawn(name, event))
+        self.viewer.layers.append(layer)
+        return layer
+
+    def _add_dots(self, classes: tuple[ClassInfo, ...]) -> Points:
+        kept = self.workbench.targets(self.image.key).dots
+        places = np.array([d.place for d in kept], float)
+        ndim = self._ndim
+        first = next((c.value for c in classes if not c.background), 2)
+        layer = Points(
+            self._shown(places) if len(places) else None,
+            ndim=ndim,
+            features={"class": np.array([d.value for d in kept], int)},
+            feature_defaults={"class": first},
+            size=max(3.0, min(self.image.label_shape[-2:]) / 60),
+            name=f"{self.image.name} – dots",
+            border_color="white",
+            **placement(self.layer, ndim),
+        )
+        layer.events.data.connect(lambda event: self._on_drawn("dots", event))
+        self.viewer.layers.append(layer)
+        self.dots = layer
+        self._colour_dots()
+        return layer
+
+    @property
+    def _ndim(self) -> int:
+        return len(self.image.label_shape) + (self.skip is not None)
+
+    def _title(self, name: str) -> str:
+        if name == "boxes":
+            return "boxes to count in"
+        return "dotted areas" if self.task == "density" else "trusted areas"
+
+    def _kept(self, name: str) -> tuple[Any, ...]:
+        targets = self.workbench.targets(self.image.key)
+        if name == "boxes":
+            return targets.boxes
+        return targets.dotted if self.task == "density" else targets.trusted
+
+    def _shown(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return places in a layer that may have an axis more than the labels."""
+        if self.skip is None:
+            return places
+        now = self.viewer.dims.current_step
+        offset = self.viewer.dims.ndim - self._ndim
+        return np.insert(places, self.skip, now[self.skip + offset], axis=1)
+
+    def _plain(self, places: NDArray[Any]) -> list[tuple[float, ...]]:
+        if self.skip is not None:
+            places = np.delete(places, self.skip, axis=1)
+        return [tuple(float(x) for x in place) for place in np.asarray(places)]
+
+    def _colour_dots(self) -> None:
+        layer = self.dots
+        assert layer is not None
+        colours = [self._colours.get(int(v), "#888888") for v in self._values()]
+        if colours:
+            layer.face_color = colours
+        layer.current_face_color = self._colours.get(
+            int(layer.feature_defaults["class"].iloc[0]), "#ffb000"
+        )
+
+    def _values(self) -> NDArray[np.int64]:
+        assert self.dots is not None
+        found = self.dots.features["class"].fillna(2)
+        return np.asarray(found, np.int64)
+
+    def _show_texts(self, texts: list[str]) -> None:
+        layer = self.boxes
+        assert layer is not None
+        self._quiet = True
+        try:
+            layer.features = {"count": np.array(texts, dtype=object)}
+            layer.feature_defaults = {"count": ""}
+            layer.text = {
+                "string": "{count}",
+                "color": "#ffe14d",
+                "size": 14,
+                "anchor": "upper_left",
+            }
+        finally:
+            self._quiet = False
+
+    def _scale(self, number: int, layer: Image) -> None:
+        """Give a layer the range of what it shows, once there is something."""
+        widths = self.workbench.calibration.widths.get(number)
+        if self.task == "density" and widths is not None:
+            height = 1.0
+            for width in widths:
+                height /= width * (2 * np.pi) ** 0.5
+            layer.contrast_limits = (0, height)
+        else:
+            seen = np.asarray(layer._data_view, np.float32)
+            values = seen[seen != 0]
+            if values.size < 16:
+                return
+            low, high = np.percentile(values, (0.5, 99.8))
+            if high <= low:
+                return
+            low = 0 if self.task == "density" else low
+            layer.contrast_limits = (float(low), float(high))
+            if self.task == "density":
+                return  # until the width of an object is known
+        self._scaled.add(number)
+
+    def _on_drawn(self, name: str, event: Any) -> None:
+        """Write what was drawn, as soon as it is decided."""
+        if self._quiet or str(getattr(event, "action", "")) in _UNDECIDED:
+            return
+        try:
+            self._keep(name)
+        except UserError as error:
+            self.workbench.said.emit(str(error))
+
+    def _keep(self, name: str) -> None:
+        key = self.image.key
+        if name == "dots":
+            assert self.dots is not None
+            places = self._plain(self.dots.data)
+            dots = tuple(
+                Dot(place=p, value=int(v))
+                for p, v in zip(places, self._values(), strict=True)
+            )
+            self.workbench.annotate(key, dots=dots)
+            return
+        layer = getattr(self, name)
+        corners = [tuple(self._plain(d)) for d in layer.data]
+        if name == "boxes":
+            before = {b.corners: b.counts for b in self.workbench.targets(key).boxes}
+            boxes = tuple(
+                CountBox(corners=c, counts=before.get(c, {})) for c in corners
+            )
+            self.workbench.annotate(key, boxes=boxes)
+            return
+        areas = tuple(
+            Area(form=f, corners=c)
+            for f, c in zip(layer.shape_type, corners, strict=True)
+        )
+        field = "dotted" if self.task == "density" else "trusted"
+        self.workbench.annotate(key, **{field: areas})
+
+
+def whole_layers(
+    array: Any, axis: int | None, live: list[Image], around: Image
+) -> list[Image]:
+    """Return layers of what was predicted of a whole image, looking as the live ones.
+
+    Parameters
+    ----------
+    array : array
+        Of the shape of the labels, after the channels if there are several.
+    axis : int, optional
+        Where the channels are.
+    live : list of Image
+        The layers whose places, names and colours are taken over.
+    around : Image
+        The image.
+    """
+    layers = []
+    for number, model in enumerate(live):
+        data = array if axis is None else da.from_zarr(array)[number]
+        if data.ndim != model.ndim:  # channels that the labels do not have
+            return []
+        layers.append(
+            Image(
+                data,
+                name=f"{model.name} (whole image)",
+                colormap=model.colormap,
+                contrast_limits=model.contrast_limits,
+                blending=model.blending,
+                **placement(around, data.ndim),
+            )
+        )
+    return layers

@@ -1,0 +1,92 @@
+"""Image to image in a real viewer: targets, trusted areas, units of predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from scipy.ndimage import gaussian_filter
+
+from napari_fcn.data.readers import open_image
+from napari_fcn.project.targets import read_targets
+
+SIZE = 128
+
+
+@pytest.fixture
+def pair():
+    """A blurred image, and two that shall be made of it."""
+    random = np.random.default_rng(0)
+    clean = gaussian_filter((random.random((SIZE, SIZE)) > 0.99).astype(float), 3) * 50
+    blurred = gaussian_filter(clean, 2) + random.normal(0, 0.02, clean.shape)
+    return [x.astype(np.float32) for x in (blurred, 300 + 900 * clean, 50 - 20 * clean)]
+
+
+def start(window, images, names=("blurred", "sharp", "negative")):
+    for image, name in zip(images[::-1], names[::-1], strict=True):
+        window.viewer.add_image(image, name=name, scale=(0.5, 0.5))
+    dock = window.train
+    dock.task_choice.chosen.emit("regression")
+    dock.image_box.choice.setCurrentText(names[0])
+    QTest.qWait(100)
+    QTest.mouseClick(dock.image_box.start_button, Qt.MouseButton.LeftButton)
+    window.make_quick()
+    QTest.qWait(100)
+
+
+def test_two_targets_at_once_in_their_units(window, pair, tmp_path):
+    book, scene, dock = window.workbench, window.host.scene, window.train
+    start(window, pair)
+    panel = dock.regress_panel
+    assert panel.isVisibleTo(dock)
+    assert not dock.class_list.isVisibleTo(dock)
+    assert not dock.count_panel.isVisibleTo(dock)
+    for name in ("sharp", "negative"):
+        panel.choice.setCurrentText(name)
+        QTest.mouseClick(panel.add_button, Qt.MouseButton.LeftButton)
+    scene.targets.areas.add_rectangles(np.array([[0, 0], [127, 100]]))
+    kept = read_targets(book.project.folder, scene.image.key)
+    assert kept.outputs == ("sharp", "negative")
+    assert len(kept.trusted) == 1
+    QTest.mouseClick(dock.train_button, Qt.MouseButton.LeftButton)
+    window.until(lambda: book.status.step >= 80, "steps")
+    window.until(lambda: "sharp r 0." in panel.agreement.text(), "the agreement")
+    assert "PSNR" in panel.agreement.text()
+    assert "SSIM" in panel.agreement.text()
+    QTest.mouseClick(dock.stop_button, Qt.MouseButton.LeftButton)
+    window.until(lambda: book.status.state == "ready", "the end of training")
+    live = scene.targets.predictions[0]
+    assert live.name == "blurred – predicted sharp"
+    window.until(lambda: live.contrast_limits[0] > 100, "colours in the target's units")
+
+    QTest.mouseClick(window.apply.apply_button, Qt.MouseButton.LeftButton)
+    window.until(lambda: scene.wholes and not book.status.job, "the whole image")
+    assert len(scene.wholes) == 2
+    window.apply.save_to(tmp_path / "made.tif")
+    window.until((tmp_path / "made.tif").exists, "the file")
+    opened = open_image(tmp_path / "made.tif")
+    assert opened.axes.names == "CYX"
+    for made, truth in zip(np.asarray(opened.data), pair[1:], strict=True):
+        assert np.abs(made - truth).mean() < 0.8 * np.abs(truth - truth.mean()).mean()
+
+
+def test_a_wrong_target_is_refused_and_noise_removed_without_one(window, pair):
+    book, scene, dock = window.workbench, window.host.scene, window.train
+    start(window, [pair[0], pair[1][:50]], ("noisy", "small"))
+    panel = dock.regress_panel
+    panel.choice.setCurrentText("small")
+    panel.add_target()
+    assert "choose the target of this image" in dock.message.text()
+    assert read_targets(book.project.folder, scene.image.key).targets == ()
+    dock.toggle()
+    assert "no target yet" in dock.message.text()
+    panel.way.setCurrentIndex(panel.way.findData("noise2void"))
+    panel.choose_way()
+    assert not panel.target_box.isVisibleTo(panel)
+    dock.toggle()
+    window.until(lambda: book.status.step >= 20, "steps")
+    window.until(lambda: any(np.asarray(scene.overlays[0].data).ravel()), "a picture")
+    dock.toggle()
+    window.until(lambda: book.status.state == "paused", "the pause")
+    assert scene.overlays[0].name == "noisy – without noise"

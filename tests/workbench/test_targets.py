@@ -1,0 +1,208 @@
+"""Counting and image to image with a real engine: dots, boxes, targets of a project."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_fcn.config import (
+    ClassInfo,
+    CountingSettings,
+    ImageSettings,
+    NetworkConfig,
+    TrainingConfig,
+)
+from napari_fcn.data.axes import Axes
+from napari_fcn.errors import UserError
+from napari_fcn.project import Project
+from napari_fcn.project.targets import Area, CountBox, Dot, read_targets
+
+SIZE = 96
+CLASSES = (
+    ClassInfo(value=1, name="background", background=True),
+    ClassInfo(value=2, name="cell"),
+)
+
+
+def spots(number=24, seed=0):
+    """Bright spots on a dark ground, and where they are."""
+    random = np.random.default_rng(seed)
+    places = random.uniform(6, SIZE - 6, (number, 2))
+    grid = np.mgrid[:SIZE, :SIZE]
+    image = random.normal(0.1, 0.02, (SIZE, SIZE))
+    for place in places:
+        image += np.exp(-((grid - place[:, None, None]) ** 2).sum(0) / (2 * 2.0**2))
+    return image.astype(np.float32), places
+
+
+def look_anew(bench, entry):
+    """Have the whole image predicted once more, with the network as it is now."""
+    bench.workbench.look_away()
+    bench.workbench.poll()
+    bench.shown.clear()
+    bench.workbench.look(entry, (), (slice(0, SIZE), slice(0, SIZE)))
+    bench.until(lambda: any(e.complete for e in bench.shown), "a picture")
+
+
+@pytest.fixture
+def counting(bench):
+    """A bench on which a dotted image of spots waits to be trained on."""
+    image, places = spots()
+    book = bench.workbench
+    entry = book.add_image(image, Axes.of("YX"), "spots")
+    book.project.update(
+        classes=CLASSES,
+        network=NetworkConfig(width=8, depth=2),
+        training=TrainingConfig(crop=48, batch=4, score_every=1.0),
+        counting=CountingSettings(sizes={2: 8.0}),
+    )
+    book.set_task("density")
+    book.annotate(entry.key, dots=tuple(Dot(place=p, value=2) for p in places))
+    return bench, entry, places
+
+
+def test_dots_are_on_disk_before_the_engine_hears_of_them(counting):
+    bench, entry, places = counting
+    folder = bench.workbench.project.folder
+    kept = read_targets(folder, entry.key)
+    np.testing.assert_allclose([d.place for d in kept.dots], places)
+    assert Project.open(folder).record.task == "density"
+
+
+def test_counting_from_dots_to_a_table(counting, tmp_path):
+    bench, entry, places = counting
+    book = bench.workbench
+    box = CountBox(corners=((0, 0), (0, 47), (95, 47), (95, 0)))
+    book.annotate(entry.key, boxes=(box,))
+    told = []
+    book.calibrated.connect(told.append)
+    book.train()
+    book.look(entry, (), (slice(0, SIZE), slice(0, SIZE)))
+    bench.until(lambda: book.status.step >= 150, "steps")
+    bench.until(lambda: any(e.complete for e in bench.shown), "a density")
+    bench.until(lambda: told, "how far counts are from the truth")
+    assert told[-1].error.scatter > 0
+    book.stop()
+    bench.until(lambda: book.status.state == "ready", "the end")
+    look_anew(bench, entry)
+    density = np.asarray(book.prediction(entry.key, "live-density-2")[...])
+    assert density.sum() == pytest.approx(len(places), rel=0.3)
+    book.apply(entry)
+    bench.until(lambda: bench.jobs, "the whole image")
+    assert bench.jobs[-1].reason == "done"
+    target = tmp_path / "counts.csv"
+    book.export(entry, target)
+    rows = [line.split(",") for line in target.read_text().splitlines()]
+    total, left = (float(row[4]) for row in rows[1:])
+    assert total == pytest.approx(density.sum(), rel=0.01)
+    assert left == pytest.approx(density[:, :48].sum(), rel=0.01)
+    book.export(entry, tmp_path / "density.tif")
+    bench.until((tmp_path / "density.tif").exists, "the file")
+
+
+def test_typed_counts_reach_a_run_and_move_it(counting):
+    """The right half is empty of dots but said to hold twice what is there."""
+    bench, entry, places = counting
+    book = bench.workbench
+    corners = ((0, 0), (0, 47), (95, 47), (95, 0))
+    book.annotate(entry.key, dotted=(Area(form="rectangle", corners=corners),))
+    book.train()
+    whole = (slice(0, SIZE), slice(0, SIZE))
+    book.look(entry, (), whole)
+    bench.until(lambda: book.status.step >= 100, "steps")
+
+    def right():
+        look_anew(bench, entry)
+        density = np.asarray(book.prediction(entry.key, "live-density-2")[...])
+        return float(density[:, 48:].sum())
+
+    before = right()
+    there = int((places[:, 1] >= 47.5).sum())
+    box = CountBox(
+        corners=((0, 48), (0, 95), (95, 95), (95, 48)), counts={2: 3.0 * there}
+    )
+    book.annotate(entry.key, boxes=(box,))
+    step = book.status.step
+    bench.until(lambda: book.status.step >= step + 120, "steps with the box")
+    after = right()
+    assert abs(after - 3 * there) < abs(before - 3 * there)
+    assert after > before + 0.3 * there
+
+
+def test_changing_the_task_touches_no_other_target(counting):
+    bench, entry, _ = counting
+    book = bench.workbench
+    book.labels(entry.key)[10:20, 10:20] = 2
+    book.flush()
+    kept = read_targets(book.project.folder, entry.key)
+    for task in ("regression", "segmentation", "density"):
+        book.set_task(task)
+        assert read_targets(book.project.folder, entry.key) == kept
+        assert (entry.labels(book.project.folder)[10:20, 10:20] == 2).all()
+
+
+def test_each_task_keeps_a_model_of_its_own(counting):
+    book = counting[0].workbench
+    density = book.project.model
+    book.set_task("segmentation")
+    assert book.project.model != density
+    assert book.project.model.name == "model.safetensors"
+
+
+@pytest.mark.parametrize("task", ["density", "regression"])
+def test_nothing_to_learn_from_is_said(bench, task):
+    book = bench.workbench
+    book.add_image(np.zeros((32, 32), np.uint8), Axes.of("YX"), "empty")
+    book.set_task(task)
+    with pytest.raises(UserError, match=r"no dot yet|no target yet"):
+        book.train()
+
+
+def test_images_in_units_of_the_target(bench):
+    image, _ = spots()
+    target = 500 + 200 * image
+    book = bench.workbench
+    entry = book.add_image(image, Axes.of("YX"), "phase")
+    book.project.update(
+        network=NetworkConfig(width=8, depth=2),
+        training=TrainingConfig(crop=48, batch=4, score_every=1.0),
+    )
+    book.set_task("regression")
+    book.add_target(entry, target, Axes.of("YX"), "stain")
+    with pytest.raises(UserError, match="choose the target of this image"):
+        book.add_target(entry, target[:50], Axes.of("YX"), "other")
+    assert book.targets(entry.key).outputs == ("stain",)
+    book.train()
+    book.look(entry, (), (slice(0, SIZE), slice(0, SIZE)))
+    bench.until(lambda: book.status.step >= 150, "steps")
+    book.stop()
+    bench.until(lambda: book.status.state == "ready", "the end")
+    assert bench.scored[-1].per_class["stain"] > 0.8
+    look_anew(bench, entry)
+    found = np.asarray(book.prediction(entry.key, "live-regression-0")[...])
+    assert np.abs(found - target).mean() < 40
+    book.apply(entry)
+    bench.until(lambda: bench.jobs, "the whole image")
+    assert bench.jobs[-1].reason == "done", bench.jobs
+
+
+def test_noise_is_learned_without_a_target(bench):
+    image, _ = spots()
+    book = bench.workbench
+    noisy = image + np.random.default_rng(1).normal(0, 0.2, image.shape)
+    entry = book.add_image(noisy.astype(np.float32), Axes.of("YX"), "noisy")
+    book.project.update(
+        network=NetworkConfig(width=8, depth=2),
+        training=TrainingConfig(crop=48, batch=4, score_every=1.0),
+        image_to_image=ImageSettings(loss="noise2void"),
+    )
+    book.set_task("regression")
+    book.train()
+    book.look(entry, (), (slice(0, SIZE), slice(0, SIZE)))
+    bench.until(lambda: book.status.step >= 150, "steps")
+    bench.until(lambda: any(e.complete for e in bench.shown), "an image")
+    book.stop()
+    bench.until(lambda: book.status.state == "ready", "the end")
+    look_anew(bench, entry)
+    found = np.asarray(book.prediction(entry.key, "live-regression-0")[...])
+    assert ((found - image) ** 2).mean() < 0.5 * ((noisy - image) ** 2).mean()
