@@ -139,7 +139,7 @@ def test_nothing_painted_and_one_class_only(bench):
     entry, _, _ = bench.open_blobs(paint=False)
     with pytest.raises(UserError, match="Nothing is painted"):
         workbench.train()
-    with pytest.raises(UserError, match="no masks yet"):
+    with pytest.raises(UserError, match="predicted yet"):
         workbench.export(entry, workbench.home / "x.tif")
     with pytest.raises(UserError, match="no model yet"):
         workbench.save_model(workbench.home / "m.safetensors")
