@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from napari_fcn.config import ModelConfig, NetworkConfig, classes_from_values
 from napari_fcn.engine.model import Model, load_model
@@ -11,6 +15,8 @@ from napari_fcn.networks import build_network
 from napari_fcn.project import Project
 from napari_fcn.project.snapshots import (
     MOST,
+    _name_of,
+    _time_of,
     keep_snapshot,
     return_to,
     snapshots,
@@ -70,3 +76,12 @@ def test_old_ones_are_thinned_out(project):
     assert len(found) <= MOST + 1
     assert found[:5] == [3 * MOST - 1 - n for n in range(5)]
     assert found[-1] < MOST
+
+
+@given(times=st.lists(st.integers(0, 4 * 10**18), min_size=2, max_size=9, unique=True))
+@example(times=[1_700_000_000_999_999_999, 1_700_000_001_000_000_000])
+def test_the_order_of_the_names_is_that_of_the_times(times):
+    names = [_name_of(time) for time in sorted(times)]
+    assert names == sorted(names)
+    for name, time in zip(names, sorted(times), strict=True):
+        assert _time_of(Path(f"{name}.safetensors")) == pytest.approx(time / 1e9)

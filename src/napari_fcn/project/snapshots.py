@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import json
 import shutil
 import time
@@ -65,8 +66,7 @@ def keep_snapshot(project: Project) -> Snapshot | None:
     """
     if not project.model.is_file():
         raise UserError("There is no model yet; train first, then stop.")
-    name = time.strftime("%Y-%m-%d-%H%M%S") + f"-{time.time_ns() % 10**9:09}"
-    target = project.snapshots / f"{name}.safetensors"
+    target = project.snapshots / f"{_name_of(time.time_ns())}.safetensors"
     known = snapshots(project)
     try:
         now = _read(project.model)
@@ -113,10 +113,20 @@ def _read(path: Path) -> Snapshot:
     )
 
 
+def _name_of(nanoseconds: int) -> str:
+    """Return the name of a snapshot kept at a time since 1970: date and time in UTC.
+
+    All comes from one reading of the clock, and UTC has no hour twice in autumn, so
+    that the order of the names is that of the snapshots.
+    """
+    seconds, fraction = divmod(nanoseconds, 10**9)
+    return time.strftime("%Y-%m-%d-%H%M%S", time.gmtime(seconds)) + f"-{fraction:09}"
+
+
 def _time_of(path: Path) -> float:
     """Return when a snapshot was kept: its name says it, also after being copied."""
     with suppress(ValueError, OverflowError):
         date, fraction = path.stem.rsplit("-", 1)
-        seconds = time.mktime(time.strptime(date, "%Y-%m-%d-%H%M%S"))
+        seconds = calendar.timegm(time.strptime(date, "%Y-%m-%d-%H%M%S"))
         return seconds + int(fraction) / 1e9
     return path.stat().st_mtime
