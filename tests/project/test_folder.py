@@ -50,13 +50,11 @@ def test_round_trip(project):
         ClassInfo(value=7, name="Zelle – 細胞\n"),
     )
     project.update(classes=classes, network=NetworkConfig(width=8))
-    project.note(step=3, score=0.5)
     found = Project.open(project.folder)
     assert found.record == project.record
     assert found.image(image.key) == image
     assert image.axes.axes() == AXES
     np.testing.assert_array_equal(image.pixels(found.folder)[...], PIXELS)
-    assert json.loads((found.folder / "history.jsonl").read_text())["score"] == 0.5
 
 
 def test_a_moved_folder_finds_images_labels_and_predictions(project, tmp_path):

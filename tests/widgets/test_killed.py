@@ -20,6 +20,7 @@ import pytest
 
 from napari_fcn.engine.checkpoint import load_checkpoint
 from napari_fcn.project import Project
+from napari_fcn.project.history import History
 
 ROUNDS = 20
 VICTIMS = ("the window", "the engine first", "both")
@@ -65,6 +66,9 @@ def test_window_and_engine_are_killed_while_painting(tmp_path, qapp):
     assert finished[-1] > ROUNDS  # there was something to lose
     assert steps == sorted(steps)
     assert steps[-1] > 0
+    history = History(Project.open(next(tmp_path.glob("*.fcnproj"))).history)
+    assert history.read("segmentation").losses
+    assert not history.damaged
 
 
 def count(home: Path) -> int:

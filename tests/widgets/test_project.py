@@ -19,6 +19,7 @@ from napari_fcn.data.axes import Axes
 from napari_fcn.engine.model import load_model
 from napari_fcn.errors import UserError
 from napari_fcn.project import Project
+from napari_fcn.project.history import History
 from napari_fcn.widgets.host import Host
 from napari_fcn.widgets.opening import get_project_reader, open_project
 from napari_fcn.widgets.preference import prefer_for_projects
@@ -41,6 +42,9 @@ def made(tmp_path):
     for number, entry in enumerate(entries):
         book.labels(entry.key)[1, 20:30, 20:30] = 1 + number
     book.close()
+    history = History(book.project.history)
+    history.note_loss("segmentation", 12, 3.5, 0.7)
+    history.note_score("segmentation", 12, 3.5, 0.8, held_out=True)
     return book.project.folder
 
 
@@ -54,6 +58,7 @@ def test_reopened_with_strokes_scale_and_undo(window, made):
     assert scene.strokes.data[1, 25, 25] == 1
     assert window.train.paint_box.isEnabled()
     assert str(made.name) in window.train.place.text()
+    assert [list(line.xData) for line in window.train.curve.lines] == [[3.5], [3.5]]
     window.viewer.dims.set_current_step(0, 0)
     QTest.keyClick(window.canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert not np.asarray(scene.strokes.data).any()

@@ -2,7 +2,7 @@
 
 ``project.json`` says what is in it and is replaced as a whole; ``images/``,
 ``labels/`` and ``predictions/`` hold Zarr arrays, ``targets/`` dots and areas,
-``models/`` the networks and ``history.jsonl`` one line per score.
+``models/`` the networks and ``history.jsonl`` what training has achieved.
 """
 
 from __future__ import annotations
@@ -311,12 +311,10 @@ class Project:
             key = f"{stem}-{number}"
         return key
 
-    def note(self, **facts: Any) -> None:
-        """Add a line to the history; a full disk does not matter here."""
-        line = json.dumps(facts) + "\n"
-        history = self.folder / "history.jsonl"
-        with suppress(OSError), history.open("a", encoding="utf-8") as file:
-            file.write(line)
+    @property
+    def history(self) -> Path:
+        """What training has achieved; read and written by `History`."""
+        return self.folder / "history.jsonl"
 
     @property
     def checkpoint(self) -> Path:

@@ -9,12 +9,13 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_fcn.project.history import Timeline
+
 if TYPE_CHECKING:
     from napari_fcn.engine.events import Scored
 
 _LOSS_COLOUR, _SCORE_COLOUR = "#56b4e9", "#ffb000"
 _DRAW_EVERY = 0.3
-_MOST_POINTS = 1500
 _SMOOTH = 0.9
 
 
@@ -23,9 +24,8 @@ class Curve(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._loss: list[tuple[float, float]] = []
-        self._score: list[tuple[float, float]] = []
-        self._drawn = 0.0
+        self._timeline = Timeline()
+        self._drawn = -_DRAW_EVERY
         self.plot = pg.PlotWidget(background=None)
         self.plot.setFixedHeight(175)
         self.plot.setMenuEnabled(False)
@@ -62,30 +62,30 @@ class Curve(QWidget):
     @property
     def points(self) -> int:
         """How many losses are known."""
-        return len(self._loss)
+        return len(self._timeline.losses)
+
+    @property
+    def lines(self) -> tuple[pg.PlotDataItem, pg.PlotDataItem]:
+        """The drawn loss and score."""
+        return self._loss_line, self._score_line
 
     def add_loss(self, seconds: float, loss: float) -> None:
         """Add the loss of a step; smoothed, since single steps vary much."""
-        if self._loss and seconds < self._loss[-1][0]:
-            self.clear()
         if np.isfinite(loss):
-            before = self._loss[-1][1] if self._loss else loss
-            self._loss.append((seconds, _SMOOTH * before + (1 - _SMOOTH) * loss))
-        if len(self._loss) > _MOST_POINTS:
-            self._loss = self._loss[::2]
+            losses = self._timeline.losses
+            before = losses[-1][1] if losses and losses[-1][0] < seconds else loss
+            self._timeline.add_loss(seconds, _SMOOTH * before + (1 - _SMOOTH) * loss)
         self._draw()
 
     def add_score(self, event: Scored) -> None:
         """Add a score."""
-        self._score.append((event.seconds, event.score))
-        if len(self._score) > _MOST_POINTS:
-            self._score = self._score[::2]
+        self._timeline.add_score(event.seconds, event.score)
         self._draw()
 
-    def clear(self) -> None:
-        """Begin anew."""
-        self._loss, self._score = [], []
-        self._drawn = 0.0
+    def show_past(self, timeline: Timeline) -> None:
+        """Show what was achieved before; what is added goes on from there."""
+        self._timeline = timeline
+        self._drawn = -_DRAW_EVERY
         self._draw()
 
     def _draw(self) -> None:
@@ -94,13 +94,12 @@ class Curve(QWidget):
             return
         self._drawn = now
         for line, points in (
-            (self._loss_line, self._loss),
-            (self._score_line, self._score),
+            (self._loss_line, self._timeline.losses),
+            (self._score_line, self._timeline.scores),
         ):
             data = np.array(points).reshape(-1, 2)
             line.setData(data[:, 0], data[:, 1])
-        latest = [points[-1][0] for points in (self._loss, self._score) if points]
-        self.plot.setXRange(0, max([1.0, *latest]), padding=0.02)
+        self.plot.setXRange(0, max(1.0, self._timeline.seconds), padding=0.02)
 
     def _align(self) -> None:
         """Keep the score's view exactly over that of the loss."""

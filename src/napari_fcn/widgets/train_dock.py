@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_fcn.errors import UserError
+from napari_fcn.project.history import Timeline
 from napari_fcn.widgets.classlist import ClassList
 from napari_fcn.widgets.count_panel import CountPanel
 from napari_fcn.widgets.curve import Curve
@@ -154,7 +155,7 @@ class TrainDock(QWidget):
             return
         try:
             self._take_settings()
-            self.curve.clear()
+            self.curve.show_past(Timeline())
             self.workbench.train(model, anew=True)
         except UserError as error:
             self.say(str(error))
@@ -423,7 +424,7 @@ class TrainDock(QWidget):
         self.overlay_check.setText(_OVERLAYS[task])
         self.opacity.setValue(_OPACITIES[task])
         self.settings.show_task(task)
-        self.curve.clear()
+        self.curve.show_past(self.workbench.past())
         self.say("")
         self._show_status(self.workbench.status)
         self._show_start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from napari_fcn.config import NetworkConfig, TrainingConfig
 from napari_fcn.data.files import remove
 from napari_fcn.errors import UserError
 from napari_fcn.project import Project, ProjectImage
+from napari_fcn.project.history import Timeline
 from napari_fcn.project.recent import RecentProjects, default_file
 from napari_fcn.workbench import protocol
 from napari_fcn.workbench.engine_client import EngineClient
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from napari_fcn.data.axes import Axes
     from napari_fcn.data.store import ChunkStore, Region
     from napari_fcn.data.strokes import StrokeStore
-    from napari_fcn.engine.events import Scored
+    from napari_fcn.engine.events import Finished, Scored, Stepped
+    from napari_fcn.project.history import History
     from napari_fcn.workbench.process import EngineProcess
 
     Boxes = tuple[tuple[tuple[int, int], ...], ...]
@@ -55,10 +56,12 @@ class ProjectClient(EngineClient):
         self.home = home or self.recent.home or Path.home() / "napari-fcn"
         self._open: OpenProject | None = None
         self._disk_refused = False
+        self._run: tuple[History, str] | None = None
 
     def close(self) -> None:
         """Write what was painted and end the engine."""
         self.flush()
+        self._end_history()
         if self._open is not None:
             self._open.close()
         super().close()
@@ -85,7 +88,18 @@ class ProjectClient(EngineClient):
         self._use_project(project)
         if project.model.is_file() or project.checkpoint.is_file():
             self._send(protocol.UseModel(project.model, project.checkpoint))
+        if self._opened().history.damaged:
+            self.said.emit(
+                "What training achieved before is damaged and not shown; strokes and "
+                "networks are not touched."
+            )
         return project
+
+    def past(self) -> Timeline:
+        """Return what training has achieved so far in the project, for its task."""
+        if self._open is None:
+            return Timeline()
+        return self._open.history.read(self._open.project.record.task)
 
     def choose_home(self, folder: Path) -> None:
         """Make new projects in this folder from now on."""
@@ -260,6 +274,7 @@ class ProjectClient(EngineClient):
         self._leave_project()
         self._open = opened
         self._suggestions.clear()
+        self._recall()
         self.recent.note(project.folder)
         self.project_changed.emit(project)
 
@@ -271,16 +286,56 @@ class ProjectClient(EngineClient):
         self._open = self._look = None
         self._disk_refused = False
 
+    def _recall(self) -> None:
+        """Have the status say what the run has achieved that can be gone on with."""
+        past, known = self.past(), self._opened().project.checkpoint.is_file()
+        self._set(
+            step=past.step if known else 0,
+            seconds=past.seconds if known else 0.0,
+            score=past.scores[-1][1] if known and past.scores else None,
+            held_out=past.held_out,
+            speed=0.0,
+        )
+
+    def _note_run(self, *, resume: bool) -> None:
+        """Note what the run that begins now achieves."""
+        opened = self._opened()
+        self._run = (opened.history, opened.project.record.task)
+        if not resume:
+            opened.history.begin_anew()
+
+    def _on_step(self, event: Stepped) -> None:
+        if self._run is not None:
+            history, task = self._run
+            history.note_loss(task, event.step, event.seconds, event.loss)
+        if self._is_of_project():
+            super()._on_step(event)
+
     def _on_scored(self, event: Scored) -> None:
-        super()._on_scored(event)
-        if self.project is not None:
-            self.project.note(
-                time=time.time(),
-                step=event.step,
-                seconds=round(event.seconds, 2),
-                score=event.score,
-                held_out=event.held_out,
+        if self._run is not None:
+            history, task = self._run
+            history.note_score(
+                task, event.step, event.seconds, event.score, held_out=event.held_out
             )
+        if self._is_of_project():
+            super()._on_scored(event)
+
+    def _on_finished(self, event: Finished) -> None:
+        self._end_history()
+        super()._on_finished(event)
+
+    def _on_death(self, event: protocol.EngineDied) -> None:
+        self._end_history()
+        super()._on_death(event)
+
+    def _end_history(self) -> None:
+        if self._run is not None:
+            self._run[0].flush()
+
+    def _is_of_project(self) -> bool:
+        """Tell whether the run is that of the project which is open now."""
+        opened = self._open
+        return self._run is None or opened is None or self._run[0] is opened.history
 
     def _on_shown(self, event: protocol.Shown) -> None:
         if self._open is not None:

@@ -142,6 +142,8 @@ class Workbench(TargetClient):
             classes,
             self.targets(images[0].key).outputs,
         )
+        resume = not anew and init is None
+        self._note_run(resume=resume)
         self._send(
             protocol.Train(
                 project=project.folder,
@@ -152,7 +154,7 @@ class Workbench(TargetClient):
                 training=training,
                 checkpoint=project.checkpoint,
                 model=project.model,
-                resume=not anew and init is None,
+                resume=resume,
                 init=init,
             )
         )

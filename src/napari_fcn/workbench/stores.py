@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from napari_fcn.project.history import History
 from napari_fcn.project.lock import ProjectLock
 from napari_fcn.workbench.images import Copy, add_image
 from napari_fcn.workbench.live_stores import COMPARED, LIVE
@@ -43,11 +44,14 @@ class OpenProject:
     ----------
     copies : dict
         Images that are being copied into the project, by key.
+    history : History
+        What training has achieved.
     """
 
     def __init__(self, project: Project) -> None:
         self.project = project
         self.copies: dict[str, Copy] = {}
+        self.history = History(project.history)
         self._labels: dict[str, StrokeStore] = {}
         self._predictions: dict[tuple[str, str], ChunkStore] = {}
         self._failed_at = -_RETRY

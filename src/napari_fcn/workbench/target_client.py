@@ -74,7 +74,7 @@ class TargetClient(ProjectClient):
         project.update(task=task)
         self._look = None
         self.calibration = NO_ERROR
-        self._set(step=0, seconds=0.0, score=None, speed=0.0)
+        self._recall()
         if project.model.is_file():
             self._send(protocol.UseModel(project.model))
         self.task_changed.emit(task)
