@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -212,3 +214,31 @@ def test_a_closed_dock_leaves_the_viewer_alone(window, dock, stack_file):
     QTest.keyClick(window.canvas, Qt.Key.Key_2)
     window.drag((32, 24), (32, 40))
     assert (window.host.scene.strokes.data[1] == 2).any()
+
+
+def test_weights_of_an_encoder_from_a_file(window, dock, stack_file, tmp_path):
+    """The file is kept in the project, and what is wrong with it is said on Train."""
+    start(window, stack_file[0])
+    row = dock.choice.encoder_file
+    assert not row.isVisibleTo(dock)
+    dock.choice.show_network(NetworkConfig(name="unet-pretrained", width=4))
+    assert row.isVisibleTo(dock)
+    (tmp_path / "other.pth").write_bytes(b"hello")
+    row.choose(str(tmp_path / "other.pth"))
+    assert row.button.text() == "Weights: other.pth"
+    QTest.mouseClick(dock.use_button, Qt.MouseButton.LeftButton)
+    record = window.workbench.project.record
+    assert record.training.encoder_weights == str(tmp_path / "other.pth")
+    assert dock.use_button.text() == "✓ In use"
+    paint(window)
+    window.train.toggle()
+    here = importlib.util.find_spec("timm") is not None
+    wanted = "other.pth holds no weights" if here else "need the package timm"
+    window.until(lambda: wanted in window.train.message.text(), "what is wrong")
+
+    QTest.mouseClick(row.forget, Qt.MouseButton.LeftButton)
+    assert row.button.text() == "Weights: downloaded…"
+    assert dock.use_button.isEnabled()
+    row.choose(str(tmp_path / "other.pth"))
+    choose(dock.choice.network, "unet")
+    assert dock.choice.value()[1]["encoder_weights"] == ""

@@ -60,13 +60,25 @@ def add_train(verbs: Any) -> None:
         "--loss", metavar="NAME", help="that of the task by default; see the guide"
     )
     add_mask(parser)
-    parser.add_argument("--init", type=Path, metavar="MODEL", help="what to start from")
+    _add_start(parser)
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--seconds", type=positive(float), metavar="N")
     budget.add_argument("--steps", type=positive(int), metavar="N")
     parser.add_argument("--seed", type=_seed, default=0, metavar="N")
     add_device(parser)
     add_json(parser)
+
+
+def _add_start(parser: Parser) -> None:
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--init", type=Path, metavar="MODEL", help="what to start from")
+    start.add_argument(
+        "--encoder-weights",
+        type=Path,
+        metavar="FILE",
+        help="for --network unet-pretrained: weights of its encoder (safetensors, or "
+        "a state dict of PyTorch), in place of a download",
+    )
 
 
 def _add_targets(parser: Parser) -> None:
@@ -121,6 +133,8 @@ def run_train(options: argparse.Namespace) -> dict[str, Any]:
     network = network_from_words(options.network, options.ndim, options.setting)
     build_network(network)
     chosen = {"loss": options.loss} if options.loss else {}
+    if options.encoder_weights:
+        chosen["encoder_weights"] = str(options.encoder_weights.absolute())
     config = TrainingConfig(
         device=options.device,
         seed=options.seed,

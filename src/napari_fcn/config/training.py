@@ -51,6 +51,9 @@ class TrainingConfig(Frozen):
     shipped : bool
         Whether a network starts from the weights that come with the package, where
         they fit.
+    encoder_weights : str
+        File with the weights that the encoder of ``unet-pretrained`` starts from; by
+        default they are downloaded.
     loss : str
         Name in the registry of losses of the task; the default is that of
         segmentation, and stands for the default of other tasks, too.
@@ -80,6 +83,7 @@ class TrainingConfig(Frozen):
     """
 
     shipped: bool = True
+    encoder_weights: str = ""
     loss: str = "ce+jaccard"
     crop: int | None = Field(default=None, ge=8, le=4096)
     batch: int | None = Field(default=None, ge=1, le=1024)

@@ -33,7 +33,7 @@ from napari_fcn.engine.transfer import transfer_weights
 from napari_fcn.errors import UserError
 from napari_fcn.networks import build_network, receptive_field
 from napari_fcn.networks.blocks import batch_norms
-from napari_fcn.networks.pretrained import start_pretrained
+from napari_fcn.networks.pretrained import load_encoder, start_pretrained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -140,6 +140,9 @@ class Trainer:
         if init is not None:
             self._say(transfer_weights(network, self.model_config, init))
             return str(init.config.training.get("start", ""))
+        if self.config.encoder_weights:
+            self._say(load_encoder(network, self.config.encoder_weights))
+            return ""
         wanted = self.config.shipped and self.task.solves_head
         if wanted and start_from_shipped(network):
             return SHIPPED

@@ -4,7 +4,7 @@ from napari_fcn.networks.advice import advise, depth_for, object_extents
 from napari_fcn.networks.coordinates import coordinate_channels
 from napari_fcn.networks.effective import EffectiveField, effective_field
 from napari_fcn.networks.patch import PatchClassifier, to_dense
-from napari_fcn.networks.pretrained import load_pretrained
+from napari_fcn.networks.pretrained import load_encoder, load_pretrained
 from napari_fcn.networks.receptive_field import (
     LayerField,
     ReceptiveField,
@@ -36,6 +36,7 @@ __all__ = [
     "depth_for",
     "effective_field",
     "layer_fields",
+    "load_encoder",
     "load_pretrained",
     "object_extents",
     "receptive_field",

@@ -1,7 +1,8 @@
 """A U-Net whose encoder was trained on photographs (the extra ``encoders``).
 
 The encoders are those of the library timm. It is imported only when such a network is
-built, and nothing is downloaded before `load_pretrained` is called.
+built, and nothing is downloaded before `load_pretrained` is called; `load_encoder`
+takes a file in place of that.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +19,7 @@ from torch import nn
 from napari_fcn.errors import UserError
 from napari_fcn.networks.any_size import AnySize
 from napari_fcn.networks.blocks import CONV, UP_CONV, ConvBlock, CoverageChannel
+from napari_fcn.networks.encoder_weights import read_weights, start_encoder
 
 if TYPE_CHECKING:
     from napari_fcn.config import NetworkConfig
@@ -35,7 +38,7 @@ class PretrainedUNet(AnySize):
 
     The encoder's five levels have 2 to 32 times larger pixels than the image; two
     convolutions on the image itself make the finest level. Weights are random until
-    `load_pretrained` is called.
+    `load_pretrained` or `load_encoder` is called.
 
     Parameters
     ----------
@@ -57,7 +60,7 @@ class PretrainedUNet(AnySize):
             )
         norm, inputs = config.batch_norm, config.input_channels
         self.coverage = CoverageChannel()
-        self.encoder = _encoder(config, pretrained=False)
+        self.encoder = _encoder(config.encoder, inputs, pretrained=False)
         found = self.encoder.feature_info.channels()
         widths = [config.width * 2**level for level in range(len(found))]
         self.finest = ConvBlock(inputs + 1, config.width, (3, 3), batch_norm=norm)
@@ -106,14 +109,51 @@ def load_pretrained(network: nn.Module) -> str:
         return ""
     name = network.config.encoder
     try:
-        trained = _encoder(network.config, pretrained=True)
+        trained = _encoder(name, 3, pretrained=True)
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"The weights of {name} could not be downloaded ({error}); connect to the "
             "internet once, or choose a network without them."
         ) from error
-    network.encoder.load_state_dict(trained.state_dict())
+    start_encoder(network.encoder, trained.state_dict(), network.config.in_channels)
     return f"The encoder starts from {name}, trained on the photographs of ImageNet."
+
+
+def load_encoder(network: nn.Module, path: Path | str) -> str:
+    """Give a fresh network the weights of its encoder that are in a file.
+
+    Parameters
+    ----------
+    network : nn.Module
+        With such an encoder; changed in place.
+    path : path
+        As for `read_weights`: weights of the same ResNet, learned on anything.
+
+    Returns
+    -------
+    str
+        One sentence about what was loaded.
+
+    Raises
+    ------
+    UserError
+        If the network has no encoder, or the file does not hold its weights.
+    """
+    if not isinstance(network, PretrainedUNet):
+        raise UserError(
+            "Only the network unet-pretrained starts from the weights of an encoder; "
+            "choose that network, or leave the file of weights out."
+        )
+    path = Path(path)
+    name, channels = network.config.encoder, network.config.in_channels
+    unfit = start_encoder(network.encoder, read_weights(path), channels)
+    if unfit:
+        raise UserError(
+            f"{path.name} does not hold the weights of {name} ({unfit} tensors are "
+            "missing, of another size or not finite); choose the file of that encoder, "
+            "or the encoder of that file."
+        )
+    return f"The encoder starts from the weights of {name} in {path.name}."
 
 
 def start_pretrained(network: nn.Module) -> str:
@@ -135,7 +175,7 @@ def start_pretrained(network: nn.Module) -> str:
         return f"{error} For now its encoder starts from nothing."
 
 
-def _encoder(config: NetworkConfig, *, pretrained: bool) -> Any:
+def _encoder(name: str, channels: int, *, pretrained: bool) -> Any:
     if not encoders_installed():
         raise UserError(
             "Encoders trained on photographs need the package timm; install it with: "
@@ -143,8 +183,5 @@ def _encoder(config: NetworkConfig, *, pretrained: bool) -> Any:
         )
     timm = importlib.import_module("timm")
     return timm.create_model(
-        config.encoder,
-        pretrained=pretrained,
-        features_only=True,
-        in_chans=config.input_channels,
+        name, pretrained=pretrained, features_only=True, in_chans=channels
     )

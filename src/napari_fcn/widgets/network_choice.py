@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QVBoxLayout, QWidget
 
 from napari_fcn.config import NetworkConfig, TrainingConfig
 from napari_fcn.config.catalogue import LOSS_WORDS, NETWORK_WORDS
+from napari_fcn.widgets.encoder_file import EncoderFile
 from napari_fcn.widgets.forms import Form
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class NetworkChoice(QWidget):
     ----------
     form : Form
         The settings that make a difference to the chosen network.
+    encoder_file : EncoderFile
+        Where the weights of an encoder come from, for networks that have one.
     """
 
     changed = Signal()
@@ -58,6 +61,7 @@ class NetworkChoice(QWidget):
         super().__init__()
         self.network = _combo(_networks())
         self.about_network = _small()
+        self.encoder_file = EncoderFile()
         self.every = QCheckBox("All settings")
         self.loss = _combo((n, w.title) for n, w in LOSS_WORDS.items())
         self.about_loss = _small()
@@ -66,6 +70,7 @@ class NetworkChoice(QWidget):
         self._column.addWidget(self.network)
         self._column.addWidget(self.about_network)
         self._place = self._column.count()
+        self._column.addWidget(self.encoder_file)
         self._column.addWidget(self.every)
         self._column.addWidget(_heading("Loss: what counts as an error"))
         self._column.addWidget(self.loss)
@@ -76,16 +81,27 @@ class NetworkChoice(QWidget):
         self.network.currentIndexChanged.connect(self._on_network)
         self.loss.currentIndexChanged.connect(self._on_loss)
         self.every.toggled.connect(self._show_rows)
+        self.encoder_file.changed.connect(self.changed)
 
-    def value(self) -> tuple[NetworkConfig, str]:
-        """Return network and loss; raises `UserError` if settings do not fit."""
-        return self.form.value(), str(self.loss.currentData())
+    def value(self) -> tuple[NetworkConfig, dict[str, str]]:
+        """Return the network, and what else is chosen of `TrainingConfig`.
+
+        Raises
+        ------
+        UserError
+            If settings do not go together.
+        """
+        network = self.form.value()
+        path = self.encoder_file.path if _has_encoder(network) else ""
+        loss = str(self.loss.currentData())
+        return network, {"loss": loss, "encoder_weights": path}
 
     def load(self, network: NetworkConfig, training: TrainingConfig) -> None:
         """Show these settings."""
         self.show_network(network)
         with QSignalBlocker(self.loss):
             _choose(self.loss, training.loss)
+        self.encoder_file.show_path(training.encoder_weights)
         self._show_loss()
         self.changed.emit()
 
@@ -122,6 +138,7 @@ class NetworkChoice(QWidget):
         self._column.insertWidget(self._place, self.form.container.native)
         self.form.container.changed.connect(lambda _: self.changed.emit())
         self._show_rows()
+        self.encoder_file.setVisible(_has_encoder(network))
         text = f"{known.about} <i>({known.source})</i>" if known else ""
         self.about_network.setText(text)
 
@@ -139,6 +156,11 @@ class NetworkChoice(QWidget):
             return
         source = f" <i>({words.source})</i>" if words.source else ""
         self.about_loss.setText(words.about + source)
+
+
+def _has_encoder(network: NetworkConfig) -> bool:
+    words = NETWORK_WORDS.get(network.name)
+    return words is not None and "encoder" in words.settings
 
 
 def _networks() -> Iterable[tuple[str, str]]:

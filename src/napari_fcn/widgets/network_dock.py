@@ -56,7 +56,7 @@ class NetworkDock(QWidget):
         host = host or host_of(napari_viewer)
         self.viewer: ViewerModel = host.viewer
         self.workbench, self.scene = host.workbench, host.scene
-        self._wanted: tuple[NetworkConfig, str] | None = None
+        self._wanted: tuple[NetworkConfig, dict[str, str]] | None = None
         self._described: Described | None = None
         self.choice = NetworkChoice()
         self.field = FieldView(self.viewer, self.scene, self.workbench, self)
@@ -78,17 +78,17 @@ class NetworkDock(QWidget):
     def use(self) -> None:
         """Train the chosen network with the chosen loss from the next start on."""
         try:
-            network, loss = self.choice.value()
+            network, chosen = self.choice.value()
         except UserError as error:
             self._say(str(error))
             return
         project = self.workbench.project
         if project is None:
-            self._wanted = (network, loss)
+            self._wanted = (network, chosen)
             self._say("It will be used once you start labelling an image.")
             return
         self._wanted = None
-        training = project.record.training.model_copy(update={"loss": loss})
+        training = project.record.training.model_copy(update=chosen)
         try:
             self.workbench.set_settings(network, training)
         except UserError as error:
@@ -279,10 +279,10 @@ class NetworkDock(QWidget):
         if not isalive(self):
             return
         if self._wanted is not None:
-            network, loss = self._wanted
-            self.choice.load(network, project.record.training)
+            network, chosen = self._wanted
+            training = project.record.training.model_copy(update=chosen)
+            self.choice.load(network, training)
             self._wanted = None
-            training = project.record.training.model_copy(update={"loss": loss})
             self.workbench.set_settings(network, training)
         else:
             self.choice.load(project.record.network, project.record.training)
@@ -301,11 +301,12 @@ class NetworkDock(QWidget):
         if project is None:
             return False
         try:
-            network, loss = self.choice.value()
+            network, chosen = self.choice.value()
         except UserError:
             return False
-        record = project.record
-        return (network, loss) == (record.network, record.training.loss)
+        training = project.record.training
+        same = training.model_copy(update=chosen) == training
+        return same and network == project.record.network
 
     def _toggle_box(self, shown: bool) -> None:
         self.field_label.setText("")
