@@ -85,7 +85,7 @@ def take_project(folder: Path, host: Host) -> None:
         dock.grab().save(str(folder / f"{name}-dock.png"))
     correct.unsure_check.setChecked(True)
     correct.next_button.click()
-    wait(lambda: "Paint in the middle" in correct.message.text())
+    wait(lambda: "Paint inside the ring" in correct.message.text())
     QTest.qWait(3000)
     host.viewer.window._qt_window.grab().save(str(folder / "unsure.png"))
     correct.unsure_check.setChecked(False)

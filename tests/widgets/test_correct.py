@@ -229,7 +229,7 @@ def test_the_next_place_is_shown(dock):
     asked = dock.workbench._engine.asked[-1]
     assert [i.key for i in asked.images] == [dock.scene.image.key]
     region = (slice(2, 3), slice(40, 41), slice(8, 9))
-    dock.workbench._on_suggested(Suggested(dock.scene.image.key, region, 0.7))
+    suggest(dock, region)
     assert dock.scene.viewer.dims.current_step[0] == 2
     camera = getattr(dock.scene.viewer, "scene", dock.scene.viewer).camera
     assert tuple(camera.center[-2:]) == pytest.approx((20, 4))
@@ -237,6 +237,77 @@ def test_the_next_place_is_shown(dock):
     dock.next_button.click()
     before = dock.workbench._engine.asked[-1].before
     assert before == ((dock.scene.image.key, region),)
+
+
+def suggest(dock, region) -> None:
+    dock.workbench._on_suggested(Suggested(dock.scene.image.key, region, 0.7, 16))
+
+
+def paint(dock, z, y, x) -> None:
+    strokes = dock.scene.strokes
+    strokes.selected_label, strokes.brush_size = 2, 3
+    with strokes.block_history():  # as the mouse does
+        strokes.paint((z, y, x), 2)
+
+
+def rings(dock) -> list:
+    return [x for x in dock.scene.viewer.layers if x.name.endswith("paint here")]
+
+
+def test_a_ring_is_around_the_next_place_until_it_is_painted(dock):
+    layers, place = dock.scene.viewer.layers, (slice(2, 3), slice(40, 41), slice(9, 10))
+    before = list(layers)
+    suggest(dock, place)
+    (ring,) = rings(dock)
+    np.testing.assert_array_equal(ring.data, [[2, 40, 9]])
+    np.testing.assert_allclose(ring.scale, dock.scene.strokes.scale)
+    assert layers.selection.active is dock.scene.strokes
+    assert not ring.editable
+    paint(dock, 1, 40, 9)  # another slice
+    paint(dock, 2, 49, 9)
+    assert rings(dock) == [ring]
+    dock.scene.layer.scale = (3, 1, 1)
+    dock.scene.layer.name = "nuclei"
+    np.testing.assert_allclose(ring.scale, (3, 1, 1))
+    assert ring.name == "nuclei – paint here"
+    suggest(dock, (slice(1, 2), slice(20, 21), slice(45, 46)))
+    (ring,) = rings(dock)  # it is in one place only
+    np.testing.assert_array_equal(ring.data, [[1, 20, 45]])
+    paint(dock, 1, 20, 50)
+    assert list(layers) == before
+    suggest(dock, place)
+    layers.remove(rings(dock)[0])  # by the user
+    paint(dock, 2, 40, 9)
+    suggest(dock, (slice(1, 2), slice(45, 46), slice(45, 46)))
+    dock._on_opened()
+    dock.spot_button.setChecked(True)
+    choose(dock, "background")
+    click(dock, 1, 45, 45)  # a correction is as good as a stroke
+    assert list(layers) == before
+    suggest(dock, place)
+    other = dock.scene.viewer.add_image(np.zeros((3, 64, 64)), name="other")
+    dock.scene.work_on(other, "ZYX")
+    assert not rings(dock)
+
+
+def test_the_ring_in_3d_and_on_channels(qtbot, tmp_path):
+    viewer, book = ViewerModel(), Workbench(tmp_path / "home", NoEngine)
+    host = Host(viewer, book)
+    image = np.random.default_rng(0).random((5, 2, 32, 32), np.float32)
+    host.scene.work_on(viewer.add_image(image, name="cells"), "ZCYX")
+    book.set_settings(
+        book.project.record.network.model_copy(update={"ndim": 3}),
+        book.project.record.training,
+    )
+    dock = CorrectDock(viewer, host)
+    qtbot.addWidget(dock)
+    suggest(dock, (slice(2, 3), slice(10, 11), slice(20, 21)))
+    (ring,) = rings(dock)
+    np.testing.assert_array_equal(ring.data, [[2, 0, 10, 20], [2, 1, 10, 20]])
+    book.labels(host.scene.image.key)[4, 12, 20] = 1  # two slices further
+    host.scene.strokes.events.paint(value=[])
+    assert not rings(dock)
+    host.close()
 
 
 def test_without_an_image_or_prediction_it_says_what_to_do(qtbot, tmp_path, dock):

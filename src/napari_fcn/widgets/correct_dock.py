@@ -259,7 +259,8 @@ class CorrectDock(QWidget):
         if self.scene.skip is not None:
             region.insert(self.scene.skip, slice(None))
         go_to(self.scene.viewer, strokes, tuple(region), centre=True)
-        self.say(f"Paint in the middle of the screen ({place.doubt:.0%} unsure).")
+        self.host.marker.show(place)
+        self.say(f"Paint inside the ring ({place.doubt:.0%} unsure).")
 
     def _take_mask(self) -> None:
         """Take the Labels layer that is chosen in the layer list as dense mask."""
@@ -309,6 +310,7 @@ class CorrectDock(QWidget):
         except UserError as error:
             self.say(str(error))
             return
+        self.host.marker.look()
         self.say(
             f"{changed} pixels changed; Ctrl-Z takes it back."
             if changed

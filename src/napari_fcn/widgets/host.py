@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_fcn.widgets.marker import PlaceMarker
 from napari_fcn.widgets.preference import prefer_for_projects
 from napari_fcn.widgets.scene import Scene
 from napari_fcn.workbench.session import Workbench
@@ -44,6 +45,7 @@ class Host(QObject):
         self.viewer = viewer
         self.workbench = workbench
         self.scene = Scene(viewer, workbench)
+        self.marker = PlaceMarker(self.scene)
         self._timer = QTimer(self)
         self._timer.setInterval(_POLL_MS)
         self._timer.timeout.connect(self._poll)

@@ -394,11 +394,14 @@ class Suggested:
         Where, in the labels array.
     doubt : float
         How unsure the network is there, 0 to 1.
+    reach : int
+        Edge of the area around it that was judged, in pixels.
     """
 
     key: str
     region: Region
     doubt: float
+    reach: int
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def _judge(command: Suggest, part: _Part, network: LiveNetwork) -> Suggested:
     middle = [p + s.start for p, s in zip(place, region, strict=True)]
     where = source.label_index(sample, tuple(slice(m, m + 1) for m in middle))
     found = tuple(i if isinstance(i, slice) else slice(i, i + 1) for i in where)
-    return Suggested(part.image.key, found, value)
+    return Suggested(part.image.key, found, value, reach)
 
 
 def _doubt(part: _Part, network: LiveNetwork) -> tuple[NDArray[np.float32], Region]:
