@@ -100,27 +100,6 @@ def test_moving_a_project_from_the_window(book, linked, tmp_path):
         book.move_project(tmp_path / "home")
 
 
-def test_an_older_format_is_migrated_and_kept(book, linked):
-    folder = book.project.folder
-    book.close()
-    file = folder / "project.json"
-    raw = json.loads(file.read_text())
-    raw["format"] = 1
-    for image in raw["images"]:
-        for name in ("near", "fingerprint", "testing"):
-            del image[name]
-    old = json.dumps(raw)
-    file.write_text(old)
-    project = Project.open(folder)
-    assert project.record.format == 2
-    assert (folder / "project-format-1.json").read_text() == old
-    assert file.read_text() == old  # replaced with the first change only
-    project.update(classes=project.record.classes[:1])
-    assert json.loads(file.read_text())["format"] == 2
-    labels = project.record.images[0].labels(folder)
-    assert labels[1, 5, 5] == 2
-
-
 def test_hostile_boxes_are_refused(book, linked):
     file = book.project.folder / "project.json"
     raw = json.loads(file.read_text())

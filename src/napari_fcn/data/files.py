@@ -78,8 +78,8 @@ def _replace(temporary: Path, target: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    files = (p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in files:
+    files = path.rglob("*") if path.is_dir() else [path]
+    for file in (f for f in files if f.is_file() and not f.is_symlink()):
         with file.open("rb+") as stream:
             os.fsync(stream.fileno())
 

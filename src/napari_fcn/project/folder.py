@@ -32,7 +32,7 @@ from napari_fcn.data.fingerprint import fingerprint
 from napari_fcn.data.store import ChunkStore
 from napari_fcn.errors import UserError
 from napari_fcn.project.image import AxesRecord, ProjectImage
-from napari_fcn.project.migration import NEWEST, keep_original, migrate
+from napari_fcn.project.migration import NEWEST, copy_project, migrate
 
 if TYPE_CHECKING:
     from napari_fcn.data.axes import Axes
@@ -101,11 +101,16 @@ class Project:
         Where it lies; made by `create`, found by `open`.
     record : ProjectRecord
         What is in it.
+    version : int, optional
+        Of the format that ``project.json`` has now.
     """
 
-    def __init__(self, folder: Path, record: ProjectRecord) -> None:
+    def __init__(
+        self, folder: Path, record: ProjectRecord, version: int = NEWEST
+    ) -> None:
         self.folder = folder
         self.record = record
+        self._version = version
 
     @classmethod
     def create(cls, folder: Path) -> Project:
@@ -153,9 +158,7 @@ class Project:
             record = ProjectRecord.model_validate(
                 migrate(raw) if isinstance(found, int) else raw
             )
-            if isinstance(found, int) and found < NEWEST:
-                keep_original(file, found)
-            return cls(folder, record)
+            return cls(folder, record, found if isinstance(found, int) else NEWEST)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UserError(
                 f"There is no project at {folder}; choose a folder that ends in "
@@ -172,12 +175,35 @@ class Project:
                 "not touched."
             ) from error
 
+    def bring_up_to_date(self) -> Path | None:
+        """Write a project of an older format in the newest one, after copying it.
+
+        Returns
+        -------
+        Path, optional
+            The copy, which an older napari-fcn can open; None if there was no need, or
+            nothing may be written and so nothing will be.
+
+        Raises
+        ------
+        UserError
+            If it cannot be copied; then nothing is changed.
+        """
+        if self._version >= NEWEST or not os.access(self.folder, os.W_OK):
+            return None
+        stem = f"{self.folder.stem}-format-{self._version}"
+        copied = _free_name(self.folder.parent, stem)
+        copy_project(self.folder, copied)
+        self.save()
+        return copied
+
     def save(self) -> None:
         """Write ``project.json``, atomically; raises `UserError` if it cannot."""
         with atomic_path(self.folder / _FILE) as temporary:
             temporary.write_text(
                 self.record.model_dump_json(indent=2) + "\n", encoding="utf-8"
             )
+        self._version = NEWEST
 
     def update(self, **changes: Any) -> None:
         """Change parts of the record, once that is on disk.

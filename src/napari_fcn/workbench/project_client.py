@@ -88,7 +88,13 @@ class ProjectClient(EngineClient):
         self._use_project(project)
         if project.model.is_file() or project.checkpoint.is_file():
             self._send(protocol.UseModel(project.model, project.checkpoint))
-        if self._opened().history.damaged:
+        opened = self._opened()
+        if opened.older is not None:
+            self.said.emit(
+                f"{folder.name} was of an older format; as it was it is kept in "
+                f"{opened.older.name}, beside it."
+            )
+        if opened.history.damaged:
             self.said.emit(
                 "What training achieved before is damaged and not shown; strokes and "
                 "networks are not touched."

@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from napari_fcn.errors import UserError
 from napari_fcn.project.history import History
 from napari_fcn.project.lock import ProjectLock
 from napari_fcn.workbench.images import Copy, add_image
@@ -38,7 +39,7 @@ class OpenProject:
     Raises
     ------
     UserError
-        If it is open in another window.
+        If it is open in another window, or of an older format and cannot be copied.
 
     Attributes
     ----------
@@ -46,6 +47,8 @@ class OpenProject:
         Images that are being copied into the project, by key.
     history : History
         What training has achieved.
+    older : Path, optional
+        The project as it was, if it had to be brought up to date.
     """
 
     def __init__(self, project: Project) -> None:
@@ -56,6 +59,11 @@ class OpenProject:
         self._predictions: dict[tuple[str, str], ChunkStore] = {}
         self._failed_at = -_RETRY
         self._lock = ProjectLock(project.folder)
+        try:
+            self.older = project.bring_up_to_date()
+        except UserError:
+            self._lock.release()
+            raise
 
     def add_image(
         self, data: Any, axes: Axes, name: str, path: Path | None
