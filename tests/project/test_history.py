@@ -8,7 +8,7 @@ import os
 import pytest
 
 from napari_fcn.project import history as module
-from napari_fcn.project.history import History
+from napari_fcn.project.history import History, smoothed
 
 
 @pytest.fixture
@@ -38,13 +38,15 @@ def test_losses_and_scores_of_each_task_come_back(path, each):
     history.note_score("segmentation", 20, 2.0, 0.75, held_out=False)
     note(history, 7.0, task="density")
     found = History(path).read("segmentation")
-    assert found.losses == [(1.0, 0.5), (2.0, pytest.approx(1 / 3))]
+    second = smoothed(0.5, 1 / 3)
+    assert 1 / 3 < second < 0.5
+    assert found.losses == [(1.0, 0.5), (2.0, pytest.approx(second))]
     assert found.scores == [(2.0, 0.75)]
     assert (found.step, found.seconds, found.held_out) == (20, 2.0, False)
     assert times(history, "density") == [7.0]
 
 
-def test_losses_wait_for_each_other_and_are_averaged(path):
+def test_a_loss_is_written_every_few_seconds_and_at_the_end(path):
     history = History(path)
     note(history, 1.0)  # the first is on disk at once
     assert times(History(path)) == [1.0]
@@ -54,9 +56,14 @@ def test_losses_wait_for_each_other_and_are_averaged(path):
     assert times(History(path)) == [1.0]
     history.flush()
     found = History(path).read("segmentation")
-    assert found.losses[-1] == (3.2, pytest.approx(0.3))
+    last = smoothed(smoothed(0.5, 0.4), 0.2)
+    assert found.losses == [(1.0, 0.5), (3.2, pytest.approx(last))]
     history.flush()  # nothing waits
-    assert len(path.read_bytes().splitlines()) == 2
+    again = History(path)
+    again.read("segmentation")
+    again.note_loss("segmentation", 40, 4.0, 0.0)  # goes on from what was read
+    assert again.read("segmentation").losses[-1][1] == pytest.approx(0.9 * last)
+    assert len(path.read_bytes().splitlines()) == 3
 
 
 def test_what_was_not_gone_on_with_is_dropped(path, each):

@@ -170,11 +170,31 @@ def test_networks_compared_and_returned_to(window, made):
     earlier, later = dock._compared
     assert f"linked – {earlier}" in names
     assert f"linked – {later}" in names
+    layers = {layer.name: layer for layer in window.viewer.layers}
+    one, other = (layers[f"linked – {when}"] for when in (earlier, later))
+    differing = np.asarray(layers["linked – differing"].data)
+    np.testing.assert_array_equal(
+        differing, np.asarray(one.data) != np.asarray(other.data)
+    )
+    assert not np.allclose(one.get_color(2), other.get_color(2), atol=0.3)
     assert not window.host.scene.prediction.visible
+    window.host.scene.layer.name = "tissue"
+    assert one.name == f"tissue – {earlier}"
+    window.host.scene.layer.name = "linked"
+    compared = [one, other, layers["linked – differing"]]
+    window.viewer.layers.selection = set(compared)
+    window.viewer.layers.remove_selected()
+    assert window.host.scene.prediction.visible
+    dock.compare_button.click()
+    window.until(lambda: not window.host.scene.prediction.visible, "the comparison")
     dock.model_list.clearSelection()
     dock.model_list.setCurrentRow(1)
     steps = dock._models[1].steps
     dock.return_button.click()
+    assert "Train goes on from it" in dock.message.text()
+    assert window.host.scene.prediction.visible
+    assert "linked – differing" not in window.viewer.layers
+    assert window.workbench.status.step == 0
     assert load_model(window.workbench.project.model).config.training["steps"] == steps
     dock.compare_button.click()
     window.until(lambda: "now" in dock.message.text(), "the comparison with now")

@@ -153,10 +153,12 @@ def test_training_keeps_snapshots_and_goes_on_from_an_earlier_one(bench):
     stores = [entry.prediction(book.project.folder, name) for name in COMPARED]
     assert np.asarray(stores[0]).any()
     np.testing.assert_array_equal(*stores)
+    book.look(entry, (2,), region)
     book.compare(*(s.path for s in snapshots(book.project)))
     bench.until(lambda: len(compared) == 2, "the comparison")
     first_one, other = (np.asarray(s)[compared[1].region] for s in map(_again, stores))
     assert compared[1].differing == (first_one != other).mean()
+    assert not np.asarray(_again(stores[0]))[1].any()  # of the networks before
     bench.said.clear()
     bench.steps.clear()
     book.train()

@@ -20,11 +20,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NOTE_EVERY = 2.0
-"""Seconds between two losses on disk; each is the mean since the one before."""
+"""Seconds between two losses on disk."""
+_SMOOTH = 0.9
 _MOST_BYTES = 2 << 20
 """How much of the end of the file is read: some 16 hours of training."""
 _MOST_POINTS = 1500
 _LARGEST = 1e9
+
+
+def smoothed(before: float | None, loss: float) -> float:
+    """Return a loss drawn towards the one before; those of single steps vary much."""
+    return loss if before is None else _SMOOTH * before + (1 - _SMOOTH) * loss
 
 
 @dataclass
@@ -89,19 +95,25 @@ class History:
         self.damaged = False
         self._anew = False
         self._noted = -_NOTE_EVERY
-        self._waiting: list[float] = []
-        self._latest: dict[str, Any] = {}
+        self._waiting: dict[str, Any] = {}
+        self._loss: dict[str, float] = {}
 
     def begin_anew(self) -> None:
         """Have what comes next not go on from what is there."""
         self._anew = True
+        self._loss.clear()
 
     def note_loss(self, task: str, step: int, seconds: float, loss: float) -> None:
-        """Note the loss of a step; it is on disk within seconds."""
+        """Note the loss of a step, smoothed; it is on disk within seconds."""
         if not math.isfinite(loss):
             return
-        self._waiting.append(loss)
-        self._latest = {"task": task, "step": step, "seconds": round(seconds, 2)}
+        self._loss[task] = smoothed(self._loss.get(task), loss)
+        self._waiting = {
+            "task": task,
+            "step": step,
+            "seconds": round(seconds, 2),
+            "loss": self._loss[task],
+        }
         if time.monotonic() - self._noted >= _NOTE_EVERY:
             self.flush()
 
@@ -119,13 +131,12 @@ class History:
         )
 
     def flush(self) -> None:
-        """Write the losses that wait, as their mean."""
+        """Write the latest loss, if it is not written yet."""
         if not self._waiting:
             return
-        loss = sum(self._waiting) / len(self._waiting)
         begin = {"begin": True} if self._anew else {}
-        self._add(**self._latest, loss=loss, **begin)
-        self._waiting, self._anew, self._noted = [], False, time.monotonic()
+        self._add(**self._waiting, **begin)
+        self._waiting, self._anew, self._noted = {}, False, time.monotonic()
 
     def read(self, task: str) -> Timeline:
         """Return the last run of a task, with all that it went on from.
@@ -140,6 +151,8 @@ class History:
             except (ValueError, TypeError, KeyError, RecursionError):
                 strange += 1
         self.damaged = strange > readable
+        if found.losses:
+            self._loss.setdefault(task, found.losses[-1][1])
         return found
 
     def _lines(self) -> Iterator[bytes]:

@@ -9,14 +9,13 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_fcn.project.history import Timeline
+from napari_fcn.project.history import Timeline, smoothed
 
 if TYPE_CHECKING:
     from napari_fcn.engine.events import Scored
 
 _LOSS_COLOUR, _SCORE_COLOUR = "#56b4e9", "#ffb000"
 _DRAW_EVERY = 0.3
-_SMOOTH = 0.9
 
 
 class Curve(QWidget):
@@ -73,8 +72,8 @@ class Curve(QWidget):
         """Add the loss of a step; smoothed, since single steps vary much."""
         if np.isfinite(loss):
             losses = self._timeline.losses
-            before = losses[-1][1] if losses and losses[-1][0] < seconds else loss
-            self._timeline.add_loss(seconds, _SMOOTH * before + (1 - _SMOOTH) * loss)
+            before = losses[-1][1] if losses and losses[-1][0] < seconds else None
+            self._timeline.add_loss(seconds, smoothed(before, loss))
         self._draw()
 
     def add_score(self, event: Scored) -> None:

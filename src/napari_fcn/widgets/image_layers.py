@@ -5,6 +5,7 @@ They show the project's stores; nothing is held here that is not on disk.
 
 from __future__ import annotations
 
+import colorsys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.broadcast import ChannelBroadcast
+from napari_fcn.widgets.differing import Differing
 from napari_fcn.widgets.placement import follow, placement
 from napari_fcn.widgets.view import go_to
 
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
 _OPACITY = 0.45
 _VEIL = 0.6
 _BRUSH = 6
-_OURS = ("strokes", "prediction", "probability", "masks", "first", "second")
+_COMPARED = ("first", "second", "differing")
+_OURS = ("strokes", "prediction", "probability", "masks", *_COMPARED)
 _STORES = {
     "strokes": "labels",
     "prediction": "live",
@@ -42,8 +45,13 @@ _STORES = {
     "first": "compare-1",
     "second": "compare-2",
 }
-_OUTLINE = 2
-_FAINT = 0.3
+_OUTLINE = 1
+_FAINT = 0.35
+_DIFFERENT = "#ff3dff"
+_TURN = 0.4
+"""Of the colour circle: from the amber of the first class to cyan."""
+_BRIGHT = 0.65
+"""Lightness of outlines, to be seen on dark and on bright images."""
 
 
 def paint_quickly(layer: Labels) -> None:
@@ -55,6 +63,14 @@ def paint_quickly(layer: Labels) -> None:
     pixel = SimpleNamespace(data=np.zeros(1, layer.data.dtype))
     check = type(layer)._validate_label_in_range
     layer._validate_label_in_range = lambda label: check(pixel, label)
+
+
+def another_hue(colour: str) -> str:
+    """Return a bright colour unlike this one, as ``#rrggbb``."""
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    hue, _, saturation = colorsys.rgb_to_hls(red, green, blue)
+    bright = colorsys.hls_to_rgb((hue + _TURN) % 1, _BRIGHT, saturation)
+    return "#" + "".join(f"{round(255 * value):02x}" for value in bright)
 
 
 class ImageLayers:
@@ -75,8 +91,8 @@ class ImageLayers:
     ----------
     strokes, prediction, masks : Labels, optional
         None where not shown, or deleted by the user.
-    first, second : Labels, optional
-        What two networks say that are compared.
+    first, second, differing : Labels, optional
+        What two networks say that are compared, and where it is not the same.
     probability : Image, optional
         That of one class.
     """
@@ -98,6 +114,7 @@ class ImageLayers:
         self.masks: Labels | None = None
         self.first: Labels | None = None
         self.second: Labels | None = None
+        self.differing: Labels | None = None
 
     @property
     def skip(self) -> int | None:
@@ -130,12 +147,17 @@ class ImageLayers:
         nothing: Colours = {None: "transparent", 0: "transparent"}
         painted: Colours = {c.value: c.colour for c in classes}
         shown: Colours = {c.output: c.colour for c in classes if not c.background}
+        others: Colours = {
+            c.output: another_hue(c.colour) for c in classes if not c.background
+        }
+        different: Colours = {1: _DIFFERENT}
         for layer, colours in (
             (self.strokes, painted),
             (self.prediction, shown),
             (self.masks, shown),
             (self.first, shown),
-            (self.second, shown),
+            (self.second, others),
+            (self.differing, different),
         ):
             if layer is not None:
                 layer.colormap = DirectLabelColormap(color_dict={**colours, **nothing})
@@ -169,16 +191,36 @@ class ImageLayers:
     def show_comparison(
         self, classes: tuple[ClassInfo, ...], titles: tuple[str, str]
     ) -> None:
-        """Show what two networks say: the first filled, the second as outlines."""
-        self.remove("first", "second")
+        """Show what two networks say: the first filled, the second as outlines.
+
+        The outlines have another hue for each class, and a layer above the two shows
+        where they differ.
+        """
+        self.remove(*_COMPARED)
         self.first = self._add_labels("first", editable=False)
         self.second = self._add_labels("second", editable=False)
+        differing = Differing(self._aligned("first"), self._aligned("second"))
+        self.differing = self._add_labels("differing", differing, editable=False)
         self.first.opacity, self.second.contour = _FAINT, _OUTLINE
+        self.differing.opacity = 1
         for layer, title in zip((self.first, self.second), titles, strict=True):
             layer.name = self._title(title)
         self.show_classes(classes)
         if self.prediction is not None:
             self.prediction.visible = False
+
+    def end_comparison(self) -> None:
+        """Take away what two networks say, and show the prediction again."""
+        if self._compares():
+            self.remove(*_COMPARED)
+            self._show_prediction()
+
+    def _compares(self) -> bool:
+        return any(getattr(self, name) is not None for name in _COMPARED)
+
+    def _show_prediction(self) -> None:
+        if self.prediction is not None:
+            self.prediction.visible = True
 
     def refresh(self, names: set[str]) -> None:
         """Draw some of the layers anew, since what they show has changed."""
@@ -196,7 +238,7 @@ class ImageLayers:
                 continue
             follow(ours, self.layer)
             if image.name != before and ours.name.startswith(f"{before} – "):
-                ours.name = self._title(name)
+                ours.name = self._title(ours.name.removeprefix(f"{before} – "))
 
     def forget(self, layer: Layer) -> bool:
         """Forget a layer that the user has deleted; what it showed stays on disk.
@@ -209,6 +251,8 @@ class ImageLayers:
         for name in _OURS:
             if getattr(self, name) is layer:
                 setattr(self, name, None)
+                if name in _COMPARED and not self._compares():
+                    self._show_prediction()
                 return True
         return False
 
@@ -235,8 +279,10 @@ class ImageLayers:
     def _title(self, name: str) -> str:
         return f"{self.image.name} – {name}"
 
-    def _add_labels(self, name: str, *, editable: bool = True) -> Labels:
-        data = self._aligned(name)
+    def _add_labels(
+        self, name: str, data: Any = None, *, editable: bool = True
+    ) -> Labels:
+        data = self._aligned(name) if data is None else data
         place = placement(self.layer, data.ndim)
         layer = Labels(data, name=self._title(name), **place)
         layer.editable = editable

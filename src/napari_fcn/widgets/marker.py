@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_fcn.workbench.protocol import Suggested
 
 _COLOUR = "#ff3dff"
-_LINE = 0.04
+_LINE = 0.05
 """Width of the ring's line, as a share of its size."""
 _SEEN = (40, 1000)
 """Pixels of the screen that it takes at least and at most, however one zooms."""

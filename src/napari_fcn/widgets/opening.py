@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import QTimer
+
 from napari_fcn.data.readers import OpenedImage
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.reader import layer_data
@@ -47,8 +49,11 @@ def read_project(path: str) -> list[tuple[None]]:
     viewer = napari.current_viewer()
     if viewer is None:
         raise UserError("A project needs a window; open napari first.")
+    empty = not viewer.layers
     open_docks(viewer)
     open_project(host_of(viewer), Path(path))
+    if empty:  # once the dock has taken its room, so that all of the image is seen
+        QTimer.singleShot(0, viewer.reset_view)
     return [(None,)]
 
 

@@ -145,8 +145,8 @@ class ProjectDock(QWidget):
             scene.introduce(layer, project.image(key))
         show_image(self.host, project.image(key))
 
-    def _try(self, action: Callable[[], object]) -> None:
-        self.say("")
+    def _try(self, action: Callable[[], object], text: str = "") -> None:
+        self.say(text)
         try:
             action()
         except UserError as error:
@@ -216,7 +216,15 @@ class ProjectDock(QWidget):
         """Return to the network that is chosen in the list."""
         chosen = self._chosen_models()
         if len(chosen) == 1:
-            self._try(lambda: self.workbench.return_to(chosen[0]))
+            when = _when(chosen[0].time)
+            self._try(
+                lambda: self._go_back_to(chosen[0]),
+                f"The network of {when} is in use now; Train goes on from it.",
+            )
+
+    def _go_back_to(self, snapshot: Snapshot) -> None:
+        self.workbench.return_to(snapshot)
+        self.host.scene.end_comparison()
 
     def compare(self) -> None:
         """Show on the screen what two networks say, or one and that of now."""
@@ -235,9 +243,9 @@ class ProjectDock(QWidget):
         self._try(lambda: self.host.scene.show_comparison(self._compared))
         first, second = self._compared
         self.say(
-            f"They differ on {event.differing:.1%} of what is on the screen. Filled: "
-            f"{first}. Outlines: {second}. Compare again after moving; delete both "
-            "layers when done."
+            f"They differ on {event.differing:.1%} of what is on the screen (pink). "
+            f"Filled: {first}. Outlines: {second}. Compare again after moving; delete "
+            "the layers when done."
         )
 
     def _chosen_models(self) -> list[Snapshot]:

@@ -281,6 +281,11 @@ class Scene:
         """Show what two networks say of the image, one filled, one as outlines."""
         self._require_layers().show_comparison(self._classes(), titles)
 
+    def end_comparison(self) -> None:
+        """Show the prediction in place of what two networks say."""
+        if self._layers is not None:
+            self._layers.end_comparison()
+
     def look(self) -> None:
         """Tell the engine what is on the screen."""
         now = self.where()

@@ -85,6 +85,8 @@ def _predict(
     source = look.image.source(look.project, ndim)
     check_channels(model, source)
     store = look.image.prediction(look.project, name)
+    for earlier in store.painted_chunks():  # of other networks
+        store[earlier] = 0
     for core, logits, _ in predict_tiles(
         model,
         source,

@@ -353,7 +353,7 @@ class ProjectClient(EngineClient):
     def _on_compared(self, event: protocol.Compared) -> None:
         if self._open is not None:
             for name in COMPARED:
-                self._open.reload(event.key, name, event.region)
+                self._open.forget(name)  # all of it is new
         super()._on_compared(event)
 
     def _on_job_finished(self, event: protocol.JobFinished) -> None:

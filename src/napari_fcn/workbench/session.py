@@ -269,6 +269,7 @@ class Workbench(TargetClient):
             self._return_later = snapshot
             return
         return_to(project, snapshot)
+        self._set(step=0, seconds=0.0, score=snapshot.score, speed=0.0)
         self.start_engine()
         self._send(protocol.UseModel(project.model))
 
