@@ -9,8 +9,11 @@ from qtpy.QtTest import QTest
 
 from napari_fcn.config import CountingSettings
 from napari_fcn.project.targets import read_targets
+from napari_fcn.workbench.count_sums import SLICE
 
 SIZE = 128
+BOX = np.s_[4:61, 98:123]
+"""The pixels of the box that is drawn by hand."""
 
 
 @pytest.fixture
@@ -44,14 +47,9 @@ def targets(window):
     return read_targets(folder, window.host.scene.image.key)
 
 
-def test_dot_train_correct_a_count_and_apply(window, spots, tmp_path):
-    image, places = spots
-    book, scene, dock = window.workbench, window.host.scene, window.train
-    start(window, image)
-    assert dock.task_choice.currentText().startswith("Count")
-    assert dock.count_panel.isVisibleTo(dock)
-    assert not dock.import_button.isVisibleTo(dock)
-    assert not dock.regress_panel.isVisibleTo(dock)
+def dot(window, places):
+    """Click on every object; all of them are on disk at once."""
+    panel = window.train.count_panel
     for place in places:
         QTest.mouseClick(
             window.canvas, Qt.MouseButton.LeftButton, pos=window.at(*place)
@@ -60,21 +58,20 @@ def test_dot_train_correct_a_count_and_apply(window, spots, tmp_path):
     kept = np.array([d.place for d in targets(window).dots])
     assert len(kept) == len(places)
     assert np.abs(kept - places).max() < 1.5
-    dock.count_panel.load()
-    assert f"{len(places)} of" in dock.count_panel.number.text()
+    panel.load()
+    assert f"{len(places)} of" in panel.number.text()
 
-    # the right third is no complete area; a box there, drawn by hand, is counted
-    scene.targets.areas.add_rectangles(np.array([[0, 0], [127, 90]]))
-    assert len(targets(window).dotted) == 1
-    QTest.mouseClick(dock.count_panel.box_button, Qt.MouseButton.LeftButton)
-    window.drag((4, 98), (60, 122))
-    assert len(targets(window).boxes) == 1
 
+def train_and_correct(window):
+    """Counts appear, of what is not in view too, and a typed one is learned."""
+    book, dock = window.workbench, window.train
     QTest.mouseClick(dock.train_button, Qt.MouseButton.LeftButton)
     window.until(lambda: book.status.step >= 60, "steps")
     table = dock.count_panel.table
     window.until(lambda: any(c.place == 0 for c in table.counts), "a count")
     window.until(lambda: any(c.deviation for c in table.counts), "how certain it is")
+    window.until(lambda: any(c.place == SLICE for c in table.counts), "the slice")
+    assert book.status.state == "training"
     row = next(i for i, c in enumerate(table.counts) if c.place == 0)
     table.table.item(row, 3).setText("9")
     assert targets(window).boxes[0].counts == {2: 9.0}
@@ -82,20 +79,59 @@ def test_dot_train_correct_a_count_and_apply(window, spots, tmp_path):
     window.until(lambda: book.status.step >= step + 5, "steps with the count")
     QTest.mouseClick(dock.stop_button, Qt.MouseButton.LeftButton)
     window.until(lambda: book.status.state == "ready", "the end of training")
-    window.until(lambda: any(c.place == -1 for c in table.counts), "the whole slice")
-    texts = list(scene.targets.boxes.features["count"])
-    assert float(texts[0]) > 0
 
-    points = dock.count_panel.find_objects()
-    assert len(points.data) > len(places) / 2
 
-    QTest.mouseClick(window.apply.apply_button, Qt.MouseButton.LeftButton)
-    window.until(lambda: scene.wholes and not book.status.job, "the whole density")
+def compare_with_the_map(window, places):
+    """Counts are the sums of the density map that is seen; its peaks are objects."""
+    scene, panel = window.host.scene, window.train.count_panel
+
+    def settled():
+        live = np.asarray(scene.targets.predictions[2].data[...], np.float64)
+        sums = {SLICE: live.sum(), 0: live[BOX].sum()}
+        found = {c.place: c.count for c in panel.table.counts}
+        same = all(abs(found.get(p, 0) - n) < 1e-3 * n for p, n in sums.items())
+        texts = list(scene.targets.boxes.features["count"])
+        return same and texts == [f"{found[0]:.1f}"] and sums[SLICE]
+
+    window.until(settled, "counts of the map as it is")
+    assert len(places) / 2 < settled() < 2 * len(places)
+    points = panel.find_objects()
+    distance = np.linalg.norm(points.data[:, None] - np.array(places), axis=-1)
+    assert (distance.min(0) < 5).mean() > 0.8
+
+
+def apply_and_save(window, path):
+    """The table has the sums of the map of the whole image, and of the box."""
+    scene, apply = window.host.scene, window.apply
+    QTest.mouseClick(apply.apply_button, Qt.MouseButton.LeftButton)
+    window.until(lambda: scene.wholes and not window.workbench.status.job, "the map")
     assert "(whole image)" in scene.wholes[0].name
-    window.apply.save_to(tmp_path / "counts.csv")
-    lines = (tmp_path / "counts.csv").read_text().splitlines()
+    apply.save_to(path)
+    lines = path.read_text().splitlines()
     assert lines[0].startswith("image,slice,region,class,count,deviation")
-    assert len(lines) == 3  # the image, and the box
+    whole = np.asarray(scene.wholes[0].data[...], np.float64)
+    counted = [float(line.split(",")[4]) for line in lines[1:]]
+    assert counted == pytest.approx([whole.sum(), whole[BOX].sum()], abs=2e-3)
+
+
+def test_dot_train_correct_a_count_and_apply(window, spots, tmp_path):
+    image, places = spots
+    scene, dock = window.host.scene, window.train
+    start(window, image)
+    assert dock.task_choice.currentText().startswith("Count")
+    assert dock.count_panel.isVisibleTo(dock)
+    assert not dock.import_button.isVisibleTo(dock)
+    assert not dock.regress_panel.isVisibleTo(dock)
+    dot(window, places)
+    # the right third is no complete area; a box there, drawn by hand, is counted
+    scene.targets.areas.add_rectangles(np.array([[0, 0], [127, 90]]))
+    assert len(targets(window).dotted) == 1
+    QTest.mouseClick(dock.count_panel.box_button, Qt.MouseButton.LeftButton)
+    window.drag((4, 98), (60, 122))
+    assert len(targets(window).boxes) == 1
+    train_and_correct(window)
+    compare_with_the_map(window, places)
+    apply_and_save(window, tmp_path / "counts.csv")
 
     # another task shows other layers; what was dotted stays on disk, and comes back
     before = targets(window)

@@ -48,7 +48,7 @@ def tried(kind, pixels, rings, reach=2):
     ("pixels", "rings", "words"),
     [
         (8, (0.5, 0.1, 1e-7), ["a multiple of the stride 4", "less than 0.1"]),
-        (3, (0.5, 0.1, 0.2), ["no multiple of the stride 4", "by 20.0"]),
+        (3, (0.5, 0.1, 0.2), ["no multiple of the stride 4", "up to 20.0"]),
         (4, (0.5, 0.1), ["nearer to the border than 2 pixels", "up to 50.0"]),
     ],
 )

@@ -40,7 +40,7 @@ def test_a_network_is_described_and_advice_given(bench, asked):
     project = bench.workbench.project
     question = Describe(NetworkConfig(depth=2), project.folder, (entry,))
     found = asked(question)
-    assert "1 x 85 pixels large" in found.advice
+    assert "1 × 85 pixels large" in found.advice
     assert found.better.depth == 3
     assert asked(Describe(found.better, project.folder, (entry,))).advice == ""
 

@@ -16,6 +16,8 @@ from napari_fcn.data.axes import Axes
 from napari_fcn.errors import UserError
 from napari_fcn.project import Project
 from napari_fcn.project.targets import Area, CountBox, Dot, read_targets
+from napari_fcn.widgets.words import score_text
+from napari_fcn.workbench.status import Status
 
 SIZE = 96
 CLASSES = (
@@ -206,3 +208,51 @@ def test_noise_is_learned_without_a_target(bench):
     look_anew(bench, entry)
     found = np.asarray(book.prediction(entry.key, "live-regression-0")[...])
     assert ((found - image) ** 2).mean() < 0.5 * ((noisy - image) ** 2).mean()
+
+
+def test_areas_for_testing_score_the_counts(counting):
+    bench, entry, places = counting
+    book = bench.workbench
+    book.set_testing(entry, (((0, SIZE), (48, SIZE)),))
+    book.train()
+    bench.until(lambda: book.status.score is not None, "a score")
+    details = book.status.details
+    assert details["areas"] == 1
+    # before it has learned much it is off by something, but not by nonsense
+    there = (places[:, 1] >= 47.5).sum()
+    assert 0 < details["MAE cell"] < 10 * there
+    assert "In the area for testing, counts are off by" in score_text(
+        book.status, "density"
+    )
+
+
+def test_areas_for_testing_score_images(bench):
+    image, _ = spots()
+    book = bench.workbench
+    entry = book.add_image(image, Axes.of("YX"), "blurred")
+    book.project.update(
+        network=NetworkConfig(width=8, depth=1),
+        training=TrainingConfig(crop=32, batch=2, score_every=0.5),
+    )
+    book.set_task("regression")
+    target = np.where(np.arange(SIZE) < 48, image, 1 - image).astype(np.float32)
+    book.add_target(entry, target, Axes.of("YX"), "sharp", None)
+    entry = book.set_testing(entry, (((0, SIZE), (48, SIZE)),))
+    book.train()
+    # what is tested is upside down, so what is learned on the left is wrong there
+    bench.until(lambda: book.status.step >= 60, "steps")
+    bench.until(lambda: len(bench.scored) > 2, "scores")
+    event = bench.scored[-1]
+    assert event.held_out
+    assert event.score < 0.1
+    assert {"PSNR", "SSIM"} <= set(event.details)
+
+
+def test_words_on_several_classes_and_areas():
+    details = {"MAE cell": 1.26, "MAE spore": 0.4, "areas": 3.0}
+    status = Status(score=0.9, details=details)
+    assert score_text(status, "density") == (
+        "In 3 areas for testing, counts are off by 1.3 (cell), 0.4 (spore) on average; "
+        "right to 90%"
+    )
+    assert "areas it has never seen" in score_text(Status(score=0.9), "density")

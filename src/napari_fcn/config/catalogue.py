@@ -160,7 +160,8 @@ NETWORK_WORDS: dict[str, NetworkWords] = {
     "unet-pretrained": NetworkWords(
         "U-Net on an encoder trained on photographs",
         "Its first half has learned from photographs what edges and textures are. "
-        "Helps most with colour images and few strokes; the weights are downloaded.",
+        "Helps most with colour images and few strokes; its weights are downloaded, or "
+        "come from a file.",
         "Deng et al. 2009; He et al. 2016",
         ("width", "encoder", "batch_norm"),
     ),

@@ -97,12 +97,15 @@ class DottedImage:
         samples with at least one dot by default, and an image that is one sample.
     boxes : tuple of CountedBox
         Where only numbers are known.
+    testing : tuple of tuple of slice
+        Boxes of the label shape that only score; nothing in them is learned from.
     """
 
     image: ImageSource
     dots: Dots
     regions: Any = None
     boxes: tuple[CountedBox, ...] = field(default=())
+    testing: tuple[tuple[slice, ...], ...] = ()
 
     def __post_init__(self) -> None:
         """Check that everything lies in the image."""

@@ -37,11 +37,14 @@ class PairedImage:
     regions : array, optional
         Of the image's label shape; the target is trusted where it is not 0. Everywhere
         by default.
+    testing : tuple of tuple of slice
+        Boxes of the label shape that only score; nothing in them is learned from.
     """
 
     image: ImageSource
     target: ImageSource | None = None
     regions: Any = None
+    testing: tuple[tuple[slice, ...], ...] = ()
 
     def __post_init__(self) -> None:
         """Check that both fit."""
@@ -70,7 +73,7 @@ class PairedImage:
             regions = np.broadcast_to(np.uint8(1), self.image.label_shape)
         elif isinstance(regions, np.ndarray):
             regions = (regions != 0).astype(np.uint8)
-        return LabelledImage(self.image, regions, dense=True)
+        return LabelledImage(self.image, regions, dense=True, testing=self.testing)
 
 
 def measure_outputs(

@@ -51,6 +51,16 @@ class CountPairs:
             both._groups += pairs._groups
         return both
 
+    def __len__(self) -> int:
+        """Return how many regions there are."""
+        return len(self._truth)
+
+    def mean_absolute_error(self) -> NDArray[np.float64]:
+        """Return the mean over regions of |error| per class, (K,) float64."""
+        truth, found = self._arrays()
+        error: NDArray[np.float64] = np.abs(found - truth).mean(0)
+        return error
+
     def accuracy(self) -> NDArray[np.float64]:
         """Return 1 - sum |error| / sum of objects per class, at least 0; NaN without.
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+MEAN_ERROR, AREAS = "MAE", "areas"
+"""Details of a score of counts in areas for testing: before the name of each class its
+mean absolute error, and over how many areas."""
+
 Reason = Literal["done", "stopped", "failed"]
 
 

@@ -97,16 +97,16 @@ def advise(config: NetworkConfig, extents: Sequence[int]) -> str:
     """
     if _covers(config, extents):
         return ""
-    size = " x ".join(str(s) for s in _sizes(config))
+    size = " × ".join(str(s) for s in _sizes(config))
     problem = (
-        f"The painted objects are up to {' x '.join(map(str, extents))} pixels large, "
+        f"The painted objects are up to {' × '.join(map(str, extents))} pixels large, "
         f"but the network sees only {size} pixels around each pixel"
     )
     deeper = depth_for(config, extents)
     if deeper is None:
         return f"{problem}; scale the image down."
     setting = "layers" if config.name == "cnn" else "depth"
-    seen = " x ".join(str(s) for s in _sizes(deeper))
+    seen = " × ".join(str(s) for s in _sizes(deeper))
     return (
         f"{problem}; choose {setting} {getattr(deeper, setting)}, which sees {seen} "
         "pixels, or scale the image down."

@@ -180,7 +180,7 @@ class Corrections:
         if self.tested is not None and self.tested in layers:
             layers.remove(self.tested)
         self.tested = None
-        if image is None or strokes is None or strokes not in layers:
+        if image is None or strokes is None or self._scene.layer not in layers:
             return
         corners = [c for box in image.testing for c in self._corners(image, box)]
         if not corners:
@@ -282,7 +282,9 @@ class Corrections:
     def _clear(self) -> None:
         areas = self._scene.viewer.layers.selection.active
         areas = areas if isinstance(areas, Shapes) else self.areas
-        if areas is not None:
+        targets = self._scene.targets
+        kept = (targets.areas, targets.boxes) if targets is not None else ()
+        if areas is not None and areas not in kept:  # those are annotation
             areas.data = []
 
     # What it becomes

@@ -67,7 +67,6 @@ class CountPanel(QWidget):
         self.workbench.shown.connect(self._on_shown)
         self.workbench.annotated.connect(lambda _: self._show_dots())
         self.workbench.calibrated.connect(lambda _: self.refresh())
-        self.workbench.status_changed.connect(self._on_status)
 
     def pick(self, value: int) -> None:
         """Work with the dots of this class."""
@@ -342,9 +341,5 @@ class CountPanel(QWidget):
         if image is None or event.key != image.key or not event.complete:
             return
         if self._is_on():
-            self._whole = self.workbench.looks_at_all
+            self._whole = event.whole
             self.refresh()
-
-    def _on_status(self, _: object) -> None:
-        if self.workbench.status.state == "training":
-            self._whole = False

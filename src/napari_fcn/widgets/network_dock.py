@@ -134,7 +134,7 @@ class NetworkDock(QWidget):
     def _make_controls(self) -> None:
         self.facts = _text()
         self.advice = _text(_WARNING)
-        self.advice_button = QPushButton("Take this depth")
+        self.advice_button = QPushButton("Take this advice")
         self.use_button = QPushButton("Use it")
         self.use_button.setStyleSheet("font-size: 13pt; font-weight: bold;")
         self.message = _text()
@@ -155,7 +155,7 @@ class NetworkDock(QWidget):
         self.frame_button = QPushButton("Show the change")
         self.frame_button.setToolTip(
             "Predicts what is in view twice, through two frames, and shows where the\n"
-            "probabilities differ"
+            "probabilities differ: the brighter, the more"
         )
         self.frame_label = _text()
         self.mask = QComboBox()
@@ -317,7 +317,8 @@ class NetworkDock(QWidget):
         self.field.show_heat(shown)
 
     def _on_kind(self) -> None:
-        self.shift.setEnabled(self.frame_kind.currentData() == "shift")
+        self.shift.setVisible(self.frame_kind.currentData() == "shift")
+        self.frame_label.setText("")
 
     def _on_tried(self, answer: object) -> None:
         self.frame_button.setEnabled(True)

@@ -74,7 +74,9 @@ def frame_text(answer: FrameTried) -> str:
             f"{text}All that is in view is nearer to the border than {answer.reach} "
             f"pixels, and changes by up to {_percent(near)}."
         )
-    return f"{text}Far from the border, probabilities change by {_percent(inside)}."
+    return (
+        f"{text}Far from the border, probabilities change by up to {_percent(inside)}."
+    )
 
 
 def _percent(share: float) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_fcn.engine.events import AREAS, MEAN_ERROR
+
 if TYPE_CHECKING:
     from napari_fcn.workbench.status import Status
 
@@ -52,6 +54,8 @@ def score_text(status: Status, task: str = "segmentation") -> str:
     """Return one line on how good it is."""
     if status.score is None:
         return ""
+    if task == "density" and AREAS in status.details:
+        return _test_text(status.score, status.details)
     if task == "density":
         on = "areas it has never seen" if status.held_out else "what it has learned"
         return f"Counts on {on} are right to {status.score:.0%}"
@@ -60,6 +64,19 @@ def score_text(status: Status, task: str = "segmentation") -> str:
         return f"Correlation on {on}: {status.score:.3f} (1 is perfect)"
     on = "strokes it has never seen" if status.held_out else "the strokes it learned"
     return f"Score on {on}: {status.score:.2f} (1 is perfect)"
+
+
+def _test_text(score: float, details: dict[str, float]) -> str:
+    """Say how far counts of areas for testing are off, for each class."""
+    start = f"{MEAN_ERROR} "
+    errors = {k[len(start) :]: v for k, v in details.items() if k.startswith(start)}
+    named = [f"{v:.1f}" + (f" ({k})" * (len(errors) > 1)) for k, v in errors.items()]
+    n = round(details[AREAS])
+    areas = f"{n} areas" if n > 1 else "the area"
+    return (
+        f"In {areas} for testing, counts are off by {', '.join(named)} on average; "
+        f"right to {score:.0%}"
+    )
 
 
 def _time(seconds: float) -> str:

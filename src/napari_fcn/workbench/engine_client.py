@@ -145,7 +145,7 @@ class EngineClient:
         self.stepped.emit(event.seconds, event.loss)
 
     def _on_scored(self, event: Scored) -> None:
-        self._set(score=event.score, held_out=event.held_out)
+        self._set(score=event.score, held_out=event.held_out, details=event.details)
         self.scored.emit(event)
 
     def _on_resumed(self, _: protocol.Resumed) -> None:

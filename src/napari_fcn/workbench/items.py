@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_fcn.data.annotations import LabelledImage
 from napari_fcn.data.areas import box_of, draw_areas
-from napari_fcn.data.dots import CountedBox, Dots, DottedImage, whole_samples
+from napari_fcn.data.dots import CountedBox, Dots, DottedImage
 from napari_fcn.data.pairs import PairedImage
 from napari_fcn.data.stacked import StackedImages
 from napari_fcn.errors import UserError
@@ -76,7 +76,7 @@ def has_something(targets: Targets, task: Task, *, blind: bool = False) -> bool:
 def dotted_classes(
     items: Sequence[Any], classes: Sequence[ClassInfo]
 ) -> tuple[ClassInfo, ...]:
-    """Return the classes of which there is a dot in an annotated region."""
+    """Return the classes of which there is a dot that is learned from."""
     found: set[int] = set()
     for item in items:
         regions = item.annotated()
@@ -85,35 +85,37 @@ def dotted_classes(
         inside = ((nearest >= 0) & (nearest < shape)).all(1)
         seen = np.zeros(len(nearest), bool)
         seen[inside] = regions[tuple(nearest[inside].T)] > 0
+        for box in item.testing:
+            low, high = ([getattr(s, end) for s in box] for end in ("start", "stop"))
+            seen &= ~((nearest >= low) & (nearest < high)).all(1)
         found |= {int(v) for v in item.dots.values[seen]}
     return tuple(c for c in classes if c.value in found)
 
 
 def _dotted(source: ImageSource, targets: Targets, image: ProjectImage) -> DottedImage:
     dots = dots_of(targets, len(source.label_shape))
-    regions = _mask(targets.dotted, source, image)
-    if regions is None and image.testing:
-        regions = np.array(whole_samples(source, dots))
-        _leave_out(regions, image)
     boxes = []
     for box in targets.boxes:
         axes, shape = source.label_axes, source.label_shape
         where = box_of(box.corners, axes, shape, source.ndim)
         if where is not None and box.counts:
             boxes.append(CountedBox(*where, box.counts))
-    return DottedImage(source, dots, regions, tuple(boxes))
+    return DottedImage(
+        source,
+        dots,
+        _mask(targets.dotted, source),
+        tuple(boxes),
+        image.testing_regions,
+    )
 
 
 def _paired(
     source: ImageSource, project: Path, image: ProjectImage, blind: bool
 ) -> PairedImage:
     targets = read_targets(project, image.key)
-    regions = _mask(targets.trusted, source, image)
-    if regions is None and image.testing:
-        regions = np.ones(source.label_shape, np.uint8)
-        _leave_out(regions, image)
+    regions, testing = _mask(targets.trusted, source), image.testing_regions
     if blind:
-        return PairedImage(source, None, regions)
+        return PairedImage(source, None, regions, testing)
     if not targets.targets:
         raise UserError(
             f"There is no target for {source.name}; choose one, or take the loss "
@@ -121,22 +123,12 @@ def _paired(
         )
     opened = [t.source(project, source.ndim) for t in targets.targets]
     target: Any = opened[0] if len(opened) == 1 else StackedImages(opened)
-    return PairedImage(source, target, regions)
+    return PairedImage(source, target, regions, testing)
 
 
-def _mask(
-    areas: Sequence[Area], source: ImageSource, image: ProjectImage
-) -> NDArray[np.uint8] | None:
+def _mask(areas: Sequence[Area], source: ImageSource) -> NDArray[np.uint8] | None:
     """Draw areas; None if there are none, which means everywhere."""
     if not areas:
         return None
     drawn = [(a.form, a.corners) for a in areas]
-    mask = draw_areas(drawn, source.label_axes, source.label_shape)
-    _leave_out(mask, image)
-    return mask
-
-
-def _leave_out(mask: NDArray[np.uint8], image: ProjectImage) -> None:
-    """Learn nothing from what is for testing only."""
-    for region in image.testing_regions:
-        mask[region] = 0
+    return draw_areas(drawn, source.label_axes, source.label_shape)

@@ -17,6 +17,7 @@ from napari_fcn.engine.tiling import Tile, plan_tiles
 from napari_fcn.engine.uncertainty import Mirrored, uncertainty
 from napari_fcn.workbench.live_stores import LIVE, live_numbers, live_store
 from napari_fcn.workbench.protocol import UNCERTAINTY, Look, Shown
+from napari_fcn.workbench.sweep import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +42,10 @@ _AT_LEAST = 0.7
 """Seconds between the starts of two refreshes while training."""
 _REST = 5.0
 """Seconds until a full disk is tried again."""
+_FOLLOWED = 2**22
+"""Pixels of a sample up to which all of it is followed while the network learns."""
+_FEWEST = 2
+"""Tiles of the rest of the sample in each round, at least."""
 _FIRST_STEP = 5
 """Before that a network that started from nothing is noise."""
 
@@ -161,6 +166,8 @@ class LiveView:
         self._scene: _Scene | None = None
         self._tiles: list[tuple[Sample, Tile]] = []
         self._edge = 0
+        self._sweep = Sweep()
+        self._learning = False
         self._shown_step = -1
         self._round_start = self._rest_until = -np.inf
         self._spent = 0.0
@@ -168,10 +175,14 @@ class LiveView:
     def look(self, look: Look | None) -> None:
         """Look elsewhere, from the next tick on."""
         self._look = look
-        self.restart()
+        self._begin()
 
     def restart(self) -> None:
-        """Predict everything in view again."""
+        """Predict everything again."""
+        self._sweep = Sweep()
+        self._begin()
+
+    def _begin(self) -> None:
         self._tiles = []
         self._shown_step = -1
         self._round_start = -np.inf
@@ -194,6 +205,9 @@ class LiveView:
             return False
         if self._clock() < self._rest_until:
             return False
+        if look.whole and network.learning != self._learning:
+            self._begin()  # what is learned now is not what all was predicted with
+        self._learning = network.learning
         if not self._tiles and not self._start_round(look, network):
             return False
         start = self._clock()
@@ -222,8 +236,27 @@ class LiveView:
             for sample, region in ((look.sample, look.region), *look.boxes)
             for tile in _plan(self._scene.image, network.model, region, self._edge)
         ]
+        if look.whole:
+            self._tiles += self._rest_of_sample(look, self._scene.image, network)
         self._shown_step, self._round_start, self._spent = network.step, now, 0.0
         return bool(self._tiles)
+
+    def _rest_of_sample(
+        self, look: Look, image: ImageSource, network: LiveNetwork
+    ) -> list[tuple[Sample, Tile]]:
+        """Return tiles that are not on the screen; few at a time while it learns."""
+        shape = image.spatial_shape
+        if network.learning and np.prod(shape) > _FOLLOWED:
+            self._sweep = Sweep()
+            return []
+        whole = tuple(slice(0, n) for n in shape)
+        tiles = self._sweep.take(
+            (look.image.key, look.sample, look.ndim, look.task),
+            lambda: _plan(image, network.model, whole, self._edge),
+            look.region,
+            max(_FEWEST, len(self._tiles)) if network.learning else None,
+        )
+        return [(look.sample, tile) for tile in tiles]
 
     def _predict(
         self, look: Look, sample: Sample, tile: Tile, network: LiveNetwork
@@ -245,7 +278,9 @@ class LiveView:
         shown = _write_probability(look, sample, tile, logits, network, scene)
         where = scene.image.label_index(sample, tile.core)
         region = tuple(i if isinstance(i, slice) else slice(i, i + 1) for i in where)
-        self._tell(Shown(look.image.key, region, network.step, not self._tiles, shown))
+        complete = not self._tiles
+        whole = look.whole and complete and self._sweep.end_round()
+        self._tell(Shown(look.image.key, region, network.step, complete, shown, whole))
 
 
 def _can_show(network: LiveNetwork, look: Look) -> bool:

@@ -107,6 +107,8 @@ class Look:
         The model must be for it.
     boxes : tuple of (tuple of int, tuple of slice)
         Samples and regions that are predicted after what is visible.
+    whole : bool
+        Whether the rest of the sample is predicted, too, piece by piece.
     """
 
     project: Path
@@ -117,6 +119,7 @@ class Look:
     probability: int | None = None
     task: Task = "segmentation"
     boxes: tuple[tuple[tuple[int, ...], Region], ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -335,6 +338,8 @@ class Shown:
         Whether all that is looked at is there.
     probability : bool
         Whether the probability store was written, too.
+    whole : bool
+        Whether every part of the sample has been predicted, if that was asked for.
     """
 
     key: str
@@ -342,6 +347,7 @@ class Shown:
     step: int
     complete: bool
     probability: bool
+    whole: bool = False
 
 
 @dataclass(frozen=True)

@@ -185,37 +185,21 @@ class Workbench(TargetClient):
             region,
             probability,
             self.task,
-            self._boxes(image, ndim, sample),
+            self._boxes(image, ndim),
+            whole=self.task == "density",
         )
         if look != self._look and image.key not in opened.copies:
             self._look = look
             self._send(look)
 
-    @property
-    def looks_at_all(self) -> bool:
-        """Whether all of the sample is predicted, not only what is in view."""
-        look = self._look
-        return look is not None and len(look.boxes) > 0 and self._is_idle()
-
-    def _is_idle(self) -> bool:
-        return self.status.state in ("ready", "paused")
-
-    def _boxes(self, image: ProjectImage, ndim: int, sample: tuple[int, ...]) -> Boxes:
-        """Return where counts are wanted, too, if objects are counted.
-
-        Those are the boxes, and the whole sample while nothing else is to be done.
-        """
+    def _boxes(self, image: ProjectImage, ndim: int) -> Boxes:
+        """Return where counts are wanted, too, if objects are counted."""
         if self.task != "density":
             return ()
         axes, shape = image.label_axes, image.label_shape
         boxes = self.targets(image.key).boxes
         found = (box_of(b.corners, axes, shape, ndim) for b in boxes)
-        places = [f for f in found if f is not None]
-        if self._is_idle():
-            places.append(
-                (sample, tuple(slice(0, shape[a]) for a in axes.spatial(ndim)))
-            )
-        return tuple(places)
+        return tuple(f for f in found if f is not None)
 
     def save_model(self, target: Path) -> None:
         """Copy the best model so far to a place of the user's choice.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 RunState = Literal["ready", "training", "paused", "stopping", "dead"]
@@ -31,6 +31,8 @@ class Status:
         Mean Dice coefficient of the classes.
     held_out : bool
         Whether the score is on strokes that the network has never seen.
+    details : dict
+        Other measures of the score, as in `Scored`.
     job : str
         ``apply``, ``export``, ``copy`` or empty.
     share : float
@@ -45,5 +47,6 @@ class Status:
     speed: float = 0.0
     score: float | None = None
     held_out: bool = True
+    details: dict[str, float] = field(default_factory=dict)
     job: Job = ""
     share: float = 0.0

@@ -193,3 +193,49 @@ def test_peaks_are_where_the_objects_are():
     found = find_peaks(density.astype(np.float32), (3, 3))
     assert sorted(map(tuple, found)) == sorted(map(tuple, places))
     assert len(find_peaks(np.zeros((20, 20), np.float32), (3, 3))) == 0
+
+
+def halves(testing, boxes=()):
+    """An image whose right half is for testing, if wanted, with dots in both."""
+    source, _ = cells(size=64)
+    places = [[10, 10], [30, 20], [50, 12], [20, 50], [40, 44]]
+    right = (np.s_[0:64, 32:64],) if testing else ()
+    return DottedImage(source, Dots.of(places), None, boxes, right)
+
+
+def test_nothing_for_testing_is_learned_and_its_counts_are_scored():
+    inside = CountedBox((), np.s_[4:40, 36:60], {2: 7})
+    outside = CountedBox((), np.s_[4:40, 4:28], {2: 2})
+    item = halves(True, (inside, outside))
+    trainer = Trainer([item], CELL, QUICK, SMALL)
+    task, whole = trainer.task, item.image.whole()
+    learned = task.targets.target(0, (), whole, False)
+    tested = task.targets.target(0, (), whole, True)
+    assert not learned[:, :, 32:].any()
+    assert not tested[:, :, :32].any()
+    assert learned[0].sum() + tested[0].sum() == pytest.approx(5, abs=1e-4)
+    assert {float(_batch(trainer)[1].counts) for _ in range(4)} == {2}  # never 7
+
+    # a network that puts out the same everywhere counts what can be said by hand
+    level = float(np.log(2) / 4) * task.config.density.peaks[0]
+
+    def same(image):
+        return torch.zeros((1, *image.shape[1:]))
+
+    score = task.score(same, (32, 32), held=True)
+    errors = [abs(level * 36 * 24 - 7), abs(level * 64 * 32 - tested[0].sum())]
+    assert score.details == pytest.approx(
+        {"MAE cell": np.mean(errors), "areas": 2}, rel=1e-4
+    )
+    total = 7 + tested[0].sum()
+    assert score.value == pytest.approx(max(0, 1 - sum(errors) / total), abs=1e-4)
+
+
+def _batch(trainer):
+    return trainer.task.batch(4, (32, 32), trainer._augment, torch.device("cpu"))
+
+
+def test_without_areas_for_testing_a_score_has_no_error_of_counts():
+    task = Trainer([halves(False)], CELL, QUICK, SMALL).task
+    score = task.score(lambda x: torch.zeros((1, *x.shape[1:])), (32, 32), held=False)
+    assert score.details == {}

@@ -216,3 +216,22 @@ def test_names_of_losses():
     assert SumOfImageLosses.of("noise2void").blind
     with pytest.raises(UserError):
         SumOfImageLosses.of("l1+noise2void")
+
+
+def test_nothing_for_testing_is_learned_and_its_agreement_is_scored():
+    """A network that puts out its input is right on the left, and not on the right."""
+    image = texture((64, 96))
+    target = np.where(np.arange(96) < 64, image, -image)
+    testing = (np.s_[0:64, 64:96],)
+    item = PairedImage(source(image), source(target), None, testing)
+    task = Trainer([item], (), QUICK, SMALL).task
+    learned = task.targets.target(0, (), item.image.whole(), False)
+    assert learned[-1, :, :64].all()
+    assert not learned[:, :, 64:].any()
+    tested = task.targets.target(0, (), item.image.whole(), True)
+    assert np.array_equal(tested[-1] > 0, np.arange(96) + 0 * image >= 64)
+    score = task.score(torch.from_numpy, (32, 32), held=True)
+    assert score.value == 0
+    assert set(score.details) == {"PSNR", "SSIM"}
+    assert score.details["SSIM"] < 0.2
+    assert task.score(torch.from_numpy, (32, 32), held=False).value > 0.9

@@ -13,7 +13,14 @@ from napari_fcn.data.annotations import PIECES_NEEDED, Annotations, LabelledImag
 from napari_fcn.data.density import DotTargets, pieces_of, widths_of
 from napari_fcn.engine.count_error import CountPairs
 from napari_fcn.engine.density_losses import DensityLoss, box_error, densities
-from napari_fcn.engine.tasks.base import Score, Task, common_channels, with_channels
+from napari_fcn.engine.events import AREAS, MEAN_ERROR
+from napari_fcn.engine.tasks.base import (
+    SCORE_CROPS,
+    Score,
+    Task,
+    common_channels,
+    with_channels,
+)
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,6 +34,8 @@ if TYPE_CHECKING:
     from napari_fcn.data.dots import CountedBox, DottedImage
     from napari_fcn.engine.augmentation import Augmenter
     from napari_fcn.engine.tasks.base import Predict
+
+    _Numbered = tuple[int, CountedBox]
 
 REGION = ClassInfo(value=1, name="annotated region")
 """What stands in the regions array where every object has a dot."""
@@ -114,7 +123,7 @@ class Density(Task):
             classes=tuple(classes),
             density=DensityConfig(widths=widths),
         )
-        self._boxes = [(n, box) for n, item in enumerate(images) for box in item.boxes]
+        self._sort_boxes()
         self._turn = 0
         self.error: CountError | None = None
         self._peaks = torch.tensor(self._density.peaks)
@@ -147,9 +156,7 @@ class Density(Task):
         """Take over what was dotted, drawn or counted meanwhile on an image."""
         self.images[number] = self._targets.images[number] = item
         self.annotations.images[number] = _regions(item)
-        self._boxes = [
-            (n, box) for n, found in enumerate(self.images) for box in found.boxes
-        ]
+        self._sort_boxes()
         self.refresh(number, None)
 
     def batch(
@@ -184,18 +191,28 @@ class Density(Task):
         return loss + 0.1 * box_error(sums, target.counts)
 
     def score(self, predict: Predict, crop: Sequence[int], *, held: bool) -> Score:
-        """Return 1 - sum of |count errors| / number of objects, over a few crops."""
-        pairs = CountPairs(len(self.config.classes))
-        for image, target in self._score_crops(crop, held=held):
-            pairs.add(*self._sums(predict, image, target))
-        accuracy = pairs.accuracy()
+        """Return 1 - sum of |count errors| / number of objects.
+
+        Over the areas that are for testing, if there are any: the details then have
+        the mean absolute error of their counts, and how many there are. Else over a
+        few crops.
+        """
+        names = [c.name for c in self.config.classes]
+        details = {}
+        pairs = self._compare_areas(predict, crop)
+        if held and len(pairs):
+            errors = dict(zip(names, pairs.mean_absolute_error(), strict=True))
+            details = {f"{MEAN_ERROR} {n}": float(e) for n, e in errors.items()}
+            details[AREAS] = float(len(pairs))
+        else:
+            pairs = CountPairs(len(names))
+            for image, target in self._score_crops(crop, held=held):
+                pairs.add(*self._sums(predict, image, target))
         self.error = pairs.error(held=held)
-        parts = {
-            c.name: float(a)
-            for c, a in zip(self.config.classes, accuracy, strict=True)
-            if np.isfinite(a)
-        }
-        return Score(float(np.mean(list(parts.values()))) if parts else 0.0, parts)
+        accuracy = dict(zip(names, pairs.accuracy(), strict=True))
+        parts = {n: float(a) for n, a in accuracy.items() if np.isfinite(a)}
+        value = float(np.mean(list(parts.values()))) if parts else 0.0
+        return Score(value, parts, details)
 
     def unscored(self) -> str:
         """Say that nothing could be held out."""
@@ -211,7 +228,7 @@ class Density(Task):
     ) -> ModelConfig:
         """Set the gains by what was learned, and measure the error of counts."""
         learned = self._compare(predict, crop, held=False)
-        known = learned.joined(self._compare_boxes(predict, crop))
+        known = learned.joined(self._compare_boxes(predict, crop, self._boxes))
         gains = known.gains(_LARGEST_GAIN)
         held = not self.annotations.unscored_classes()
         tested = self._compare(predict, crop, held=True) if held else learned
@@ -229,19 +246,55 @@ class Density(Task):
         """Count pieces of what is annotated, seen with what lies around them."""
         pairs = CountPairs(len(self.config.classes))
         for key, piece in self._scored_pieces(crop, held=held):
-            centre = [(s.start + s.stop) // 2 for s in piece]
-            wide = self._wide(key[0], crop)
-            image, target = self._sampler.read(key, centre, wide, held=held)
-            _, box = self._sampler.read_image(key, centre, wide)
-            target[-1] *= _inside(piece, box, target.shape[1:])
-            pairs.add(*self._sums(predict, image, target), key)
+            truth, found, _ = self._count_piece(predict, key, piece, crop, held=held)
+            pairs.add(truth, found, key)
         return pairs
 
-    def _compare_boxes(self, predict: Predict, crop: Sequence[int]) -> CountPairs:
+    def _compare_areas(self, predict: Predict, crop: Sequence[int]) -> CountPairs:
+        """Count the areas that are for testing, of large ones some pieces."""
+        areas = [
+            (key, area)
+            for key, _ in self.annotations.by_class(held=True)[0]
+            for area in self.annotations.images[key[0]].testing_in(key[1])
+        ]
+        pairs = self._compare_boxes(predict, crop, self._tested_boxes)
+        for key, area in areas:
+            pieces = pieces_of(area, crop)
+            every = -(-len(pieces) // max(1, SCORE_CROPS // len(areas)))
+            counted = [
+                self._count_piece(predict, key, piece, crop, held=True)
+                for piece in pieces[::every]
+            ]
+            if any(pixels for _, _, pixels in counted):
+                truths, found, _ = zip(*counted, strict=True)
+                pairs.add(np.sum(truths, 0), np.sum(found, 0), key)
+        return pairs
+
+    def _count_piece(
+        self,
+        predict: Predict,
+        key: SampleKey,
+        piece: tuple[slice, ...],
+        crop: Sequence[int],
+        *,
+        held: bool,
+    ) -> tuple[NDArray[Any], NDArray[Any], int]:
+        """Return true and predicted counts, and how many pixels are annotated."""
+        centre = [(s.start + s.stop) // 2 for s in piece]
+        wide = self._wide(key[0], crop)
+        image, target = self._sampler.read(key, centre, wide, held=held)
+        _, box = self._sampler.read_image(key, centre, wide)
+        target[-1] *= _inside(piece, box, target.shape[1:])
+        truth, found = self._sums(predict, image, target)
+        return truth, found, int(target[-1].sum())
+
+    def _compare_boxes(
+        self, predict: Predict, crop: Sequence[int], boxes: Sequence[_Numbered]
+    ) -> CountPairs:
         """Count boxes whose counts are known, as many as there is time for."""
         pairs = CountPairs(len(self.config.classes))
         left = _ERROR_CROPS
-        for number, box in self._boxes:
+        for number, box in boxes:
             pieces = self._pieces(box, crop)
             left -= len(pieces)
             if left < 0:
@@ -341,6 +394,17 @@ class Density(Task):
         content, region = self._sampler.read_image((number, box.sample), centre, crop)
         return content, _inside(piece, region, content.shape[1:])
 
+    def _sort_boxes(self) -> None:
+        """Learn from boxes with counts, but not where something is for testing."""
+        self._boxes: list[_Numbered] = []
+        self._tested_boxes: list[_Numbered] = []
+        for number, item in enumerate(self.images):
+            for box in item.boxes:
+                areas = self.annotations.images[number].testing_in(box.sample)
+                tested = any(_overlap(box.region, area) for area in areas)
+                kind = self._tested_boxes if tested else self._boxes
+                kind.append((number, box))
+
     def _per_channel(self, like: Tensor) -> Tensor:
         return self._peaks.to(like.device).view(-1, *[1] * (like.ndim - 2))
 
@@ -363,7 +427,13 @@ def _regions(item: DottedImage) -> LabelledImage:
     regions = item.annotated()
     if isinstance(regions, np.ndarray) and item.regions is not None:
         regions = (regions != 0).astype(np.uint8)
-    return LabelledImage(item.image, regions, dense=True)
+    return LabelledImage(item.image, regions, dense=True, testing=item.testing)
+
+
+def _overlap(one: tuple[slice, ...], other: tuple[slice, ...]) -> bool:
+    return all(
+        a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=True)
+    )
 
 
 def _inside(
