@@ -33,11 +33,17 @@ if TYPE_CHECKING:
 
 SECONDS = 25
 PATIENCE = 300
+"""Seconds without any progress, on a computer that is busy with other things, too."""
 
 
-def wait(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
+def wait(
+    condition: Callable[[], bool], progress: Callable[[], object] = lambda: None
+) -> None:
+    """Wait for something as long as there is progress."""
+    end, before = time.monotonic() + PATIENCE, progress()
     while not condition():
+        if progress() != before:
+            end, before = time.monotonic() + PATIENCE, progress()
         if time.monotonic() > end:
             raise TimeoutError("the window did not get there")
         QTest.qWait(50)
@@ -56,7 +62,7 @@ def take(folder: Path, home: Path) -> None:
     wait(lambda: book.status.warm)
     train.start()
     train.toggle()
-    wait(lambda: book.status.seconds > SECONDS)
+    wait(lambda: book.status.seconds > SECONDS, lambda: book.status.step)
     QTest.qWait(1000)
     window.grab().save(str(folder / "window.png"))
     train.grab().save(str(folder / "train-dock.png"))

@@ -9,34 +9,21 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import napari
 import numpy as np
 from qtpy.QtTest import QTest
 from scipy.ndimage import gaussian_filter
+from screenshots import wait
 
 from napari_fcn.config import NetworkConfig, TrainingConfig
 from napari_fcn.widgets.host import Host
 from napari_fcn.widgets.train_dock import TrainDock
 from napari_fcn.workbench.session import Workbench
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 SIZE = 256
 STEPS = 150
-PATIENCE = 400
-
-
-def wait(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError("the window did not get there")
-        QTest.qWait(50)
 
 
 def cells(width: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +55,12 @@ def train(host: Host, dock: TrainDock) -> None:
     dock.settings.load(network, training)
     wait(lambda: book.status.warm)
     dock.toggle()
-    wait(lambda: book.status.step > STEPS and book.status.score is not None)
+    wait(
+        lambda: book.status.step > STEPS and book.status.score is not None,
+        lambda: book.status.step,
+    )
+    book.pause()
+    wait(lambda: book.status.state == "paused")
     QTest.qWait(2500)
 
 

@@ -300,6 +300,7 @@ class ProjectClient(EngineClient):
             seconds=past.seconds if known else 0.0,
             score=past.scores[-1][1] if known and past.scores else None,
             held_out=past.held_out,
+            details={},
             speed=0.0,
         )
 
