@@ -27,7 +27,7 @@ def add_verb(verbs: Any, name: str, run: Callable[..., Any], about: str) -> Pars
     return parser
 
 
-def add_device(parser: Parser) -> None:
+def _add_device(parser: Parser) -> None:
     """Add ``--device``."""
     parser.add_argument(
         "--device",
@@ -37,7 +37,16 @@ def add_device(parser: Parser) -> None:
     )
 
 
-def add_axes(parser: Parser) -> None:
+def add_usual(parser: Parser, *, mask: bool = True) -> None:
+    """Add what all verbs take that read images: axes, mask, device and ``--json``."""
+    _add_axes(parser)
+    if mask:
+        _add_mask(parser)
+    _add_device(parser)
+    add_json(parser)
+
+
+def _add_axes(parser: Parser) -> None:
     """Add ``--axes``."""
     parser.add_argument("--axes", help="one letter per axis, such as TZYX")
 
@@ -51,7 +60,7 @@ def add_json(parser: Parser) -> None:
     )
 
 
-def add_mask(parser: Parser) -> None:
+def _add_mask(parser: Parser) -> None:
     """Add ``--mask``."""
     parser.add_argument(
         "--mask",

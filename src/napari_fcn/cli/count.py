@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fcn.cli.arguments import add_axes, add_device, add_json, add_verb, positive
+from napari_fcn.cli.arguments import add_usual, add_verb, positive
 from napari_fcn.cli.targets import name_targets
 from napari_fcn.console import note, show
 
@@ -32,10 +32,8 @@ def add_count(verbs: Any) -> None:
         metavar="DIR",
         help="folder for the single objects found, as CSV files that napari opens",
     )
-    add_axes(parser)
     parser.add_argument("--tile", type=positive(int), metavar="N")
-    add_device(parser)
-    add_json(parser)
+    add_usual(parser, mask=False)
 
 
 def run_count(options: argparse.Namespace) -> dict[str, Any]:

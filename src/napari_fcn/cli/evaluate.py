@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fcn.cli.arguments import add_axes, add_device, add_json, add_mask, add_verb
+from napari_fcn.cli.arguments import add_usual, add_verb
 from napari_fcn.console import note, show
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ def add_evaluate(verbs: Any) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL")
     parser.add_argument("images", nargs="+", metavar="IMAGE")
     parser.add_argument("--truth", nargs="+", required=True, metavar="TRUTH")
-    add_axes(parser)
-    add_mask(parser)
-    add_device(parser)
-    add_json(parser)
+    add_usual(parser)
 
 
 def run_evaluate(options: argparse.Namespace) -> dict[str, Any]:

@@ -5,14 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fcn.cli.arguments import (
-    add_axes,
-    add_device,
-    add_json,
-    add_mask,
-    add_verb,
-    positive,
-)
+from napari_fcn.cli.arguments import add_usual, add_verb, positive
 from napari_fcn.cli.progress import progress_of
 from napari_fcn.cli.targets import name_targets
 from napari_fcn.console import note
@@ -35,14 +28,11 @@ def add_predict(verbs: Any) -> None:
         choices=_RESULTS,
         help="what to write; labels, density or image by default, as the task has it",
     )
-    add_axes(parser)
     parser.add_argument("--tile", type=positive(int), metavar="N")
-    add_mask(parser)
     parser.add_argument(
         "--resume", action="store_true", help="go on where an earlier run ended"
     )
-    add_device(parser)
-    add_json(parser)
+    add_usual(parser)
 
 
 def run_predict(options: argparse.Namespace) -> dict[str, Any]:

@@ -8,15 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fcn.cli.arguments import (
-    Parser,
-    add_axes,
-    add_device,
-    add_json,
-    add_mask,
-    add_verb,
-    positive,
-)
+from napari_fcn.cli.arguments import Parser, add_usual, add_verb, positive
 from napari_fcn.cli.info import describe
 from napari_fcn.cli.progress import tell
 from napari_fcn.console import note
@@ -47,7 +39,6 @@ def add_train(verbs: Any) -> None:
     )
     _add_targets(parser)
     parser.add_argument("--ndim", type=int, choices=(2, 3), default=2)
-    add_axes(parser)
     parser.add_argument("--network", default="unet", metavar="NAME")
     parser.add_argument(
         "--setting",
@@ -59,14 +50,12 @@ def add_train(verbs: Any) -> None:
     parser.add_argument(
         "--loss", metavar="NAME", help="that of the task by default; see the guide"
     )
-    add_mask(parser)
     _add_start(parser)
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--seconds", type=positive(float), metavar="N")
     budget.add_argument("--steps", type=positive(int), metavar="N")
     parser.add_argument("--seed", type=_seed, default=0, metavar="N")
-    add_device(parser)
-    add_json(parser)
+    add_usual(parser)
 
 
 def _add_start(parser: Parser) -> None:

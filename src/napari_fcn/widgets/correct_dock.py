@@ -13,9 +13,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFileDialog,
-    QHBoxLayout,
     QLabel,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -25,6 +23,7 @@ from napari_fcn.errors import UserError
 from napari_fcn.widgets.corrections import Corrections
 from napari_fcn.widgets.host import Host, host_of, tabify
 from napari_fcn.widgets.opening import show_image
+from napari_fcn.widgets.pieces import button, heading, note, row
 from napari_fcn.widgets.view import go_to
 from napari_fcn.workbench.importing import take_from_project
 from napari_fcn.workbench.protocol import UNCERTAINTY
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 
     from napari_fcn.project import ProjectImage
     from napari_fcn.workbench.protocol import Suggested
-
-_HEADING = "font-weight: bold; margin-top: 5px;"
 
 
 class CorrectDock(QWidget):
@@ -58,23 +55,21 @@ class CorrectDock(QWidget):
         self.corrections = Corrections(self.scene)
         self._hooked: Any = None
         self._shown: ProjectImage | None = None
-        self.next_button = _button("Next place to paint", "Where a stroke teaches most")
+        self.next_button = button("Next place to paint", "Where a stroke teaches most")
         self.unsure_check = QCheckBox("Show where the network is unsure")
-        self.spot_button = _button("Click on spots", "Press again to end")
+        self.spot_button = button("Click on spots", "Press again to end")
         self.spot_button.setCheckable(True)
         self.spot_class = QComboBox()
-        self.draw_button = _button("Draw areas", "Polygons; or choose another shape")
-        self.take_button = _button("Take over", "The prediction inside")
+        self.draw_button = button("Draw areas", "Polygons; or choose another shape")
+        self.take_button = button("Take over", "The prediction inside")
         self.area_class = QComboBox()
-        self.fill_button = _button(
-            "Rest is background", "All that is not painted in it"
-        )
-        self.test_button = _button("Drawn areas", "Nothing inside is learned from")
-        self.learn_button = _button("Learn from all", "Nothing is for testing only")
+        self.fill_button = button("Rest is background", "All that is not painted in it")
+        self.test_button = button("Drawn areas", "Nothing inside is learned from")
+        self.learn_button = button("Learn from all", "Nothing is for testing only")
         self.test_check = QCheckBox("This whole image is for testing only")
-        self.import_button = _button("Strokes of another project…", "Same image")
-        self.mask_button = _button("Mask from a layer", "0 in it is background")
-        self.file_button = _button("Mask from a file…", "0 in it is background")
+        self.import_button = button("Strokes of another project…", "Same image")
+        self.mask_button = button("Mask from a layer", "0 in it is background")
+        self.file_button = button("Mask from a file…", "0 in it is background")
         self.message = QLabel()
         self._lay_out()
         self._connect()
@@ -114,22 +109,22 @@ class CorrectDock(QWidget):
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
-        column.addWidget(_heading("Where to paint next"))
+        column.addWidget(heading("Where to paint next"))
         column.addWidget(self.next_button)
         column.addWidget(self.unsure_check)
-        column.addWidget(_heading("A spot is wrong"))
-        column.addWidget(_note("Click on it: the whole spot becomes what you choose."))
-        column.addLayout(_row(self.spot_button, self.spot_class))
-        column.addWidget(_heading("Areas"))
-        column.addWidget(_note("Draw around them, then say what is true inside."))
-        column.addLayout(_row(self.draw_button, self.fill_button))
-        column.addLayout(_row(self.take_button, self.area_class))
-        column.addWidget(_heading("For testing only"))
-        column.addWidget(_note("Nothing in such areas is learned; it only scores."))
-        column.addLayout(_row(self.test_button, self.learn_button))
+        column.addWidget(heading("A spot is wrong"))
+        column.addWidget(note("Click on it: the whole spot becomes what you choose."))
+        column.addLayout(row(self.spot_button, self.spot_class))
+        column.addWidget(heading("Areas"))
+        column.addWidget(note("Draw around them, then say what is true inside."))
+        column.addLayout(row(self.draw_button, self.fill_button))
+        column.addLayout(row(self.take_button, self.area_class))
+        column.addWidget(heading("For testing only"))
+        column.addWidget(note("Nothing in such areas is learned; it only scores."))
+        column.addLayout(row(self.test_button, self.learn_button))
         column.addWidget(self.test_check)
-        column.addWidget(_heading("From elsewhere"))
-        column.addLayout(_row(self.mask_button, self.file_button))
+        column.addWidget(heading("From elsewhere"))
+        column.addLayout(row(self.mask_button, self.file_button))
         column.addWidget(self.import_button)
         self.message.setWordWrap(True)
         column.addWidget(self.message)
@@ -323,28 +318,3 @@ class CorrectDock(QWidget):
         except UserError as error:
             text = str(error)
         self.say(text)
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button
-
-
-def _note(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setWordWrap(True)
-    return label
-
-
-def _heading(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setStyleSheet(_HEADING)
-    return label
-
-
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    for widget in widgets:
-        row.addWidget(widget)
-    return row

@@ -14,9 +14,9 @@ from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_fcn.errors import UserError
-from napari_fcn.widgets.broadcast import ChannelBroadcast
 from napari_fcn.widgets.differing import Differing
-from napari_fcn.widgets.placement import follow, placement
+from napari_fcn.widgets.over_image import OverImage
+from napari_fcn.widgets.placement import placement
 from napari_fcn.widgets.view import go_to
 
 if TYPE_CHECKING:
@@ -73,19 +73,8 @@ def another_hue(colour: str) -> str:
     return "#" + "".join(f"{round(255 * value):02x}" for value in bright)
 
 
-class ImageLayers:
-    """What is shown over one image.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        Where the layers are.
-    workbench : Workbench
-        Whose project holds the image.
-    layer : Image
-        The user's layer that shows the image.
-    image : ProjectImage
-        The image.
+class ImageLayers(OverImage):
+    """What is shown over one image that is segmented.
 
     Attributes
     ----------
@@ -104,10 +93,7 @@ class ImageLayers:
         layer: Image,
         image: ProjectImage,
     ) -> None:
-        self.viewer = viewer
-        self.workbench = workbench
-        self.layer = layer
-        self.image = image
+        super().__init__(viewer, workbench, layer, image)
         self.strokes: Labels | None = None
         self.prediction: Labels | None = None
         self.probability: Image | None = None
@@ -115,12 +101,6 @@ class ImageLayers:
         self.first: Labels | None = None
         self.second: Labels | None = None
         self.differing: Labels | None = None
-
-    @property
-    def skip(self) -> int | None:
-        """Where a channel axis must be shown that the labels do not have."""
-        channel = None if self.layer.rgb else self.image.axes.axes().channel
-        return channel if channel else None  # a leading one aligns by itself
 
     def show(self, classes: tuple[ClassInfo, ...]) -> None:
         """Show strokes, prediction and masks, those that are not there already."""
@@ -167,7 +147,7 @@ class ImageLayers:
         if self.probability is not None:
             self.probability.name = self._title(title)
             return
-        data = self._aligned("probability")
+        data = self._store("probability")
         self.probability = Image(
             data,
             name=self._title(title),
@@ -229,16 +209,10 @@ class ImageLayers:
             if layer is not None and layer.visible:
                 layer.refresh(thumbnail=False, extent=False, highlight=False)
 
-    def follow(self, image: ProjectImage) -> None:
-        """Go where the user's layer has gone, and take its new name on."""
-        before, self.image = self.image.name, image
-        for name in _OURS:
-            ours = getattr(self, name)
-            if ours is None:
-                continue
-            follow(ours, self.layer)
-            if image.name != before and ours.name.startswith(f"{before} – "):
-                ours.name = self._title(ours.name.removeprefix(f"{before} – "))
+    def all(self) -> list[Layer]:
+        """Return all layers that are there."""
+        ours = (getattr(self, name) for name in _OURS)
+        return [layer for layer in ours if layer is not None]
 
     def forget(self, layer: Layer) -> bool:
         """Forget a layer that the user has deleted; what it showed stays on disk.
@@ -261,28 +235,20 @@ class ImageLayers:
         for name in names or _OURS:
             layer = getattr(self, name)
             setattr(self, name, None)
-            if layer is not None and layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
+            if layer is not None:
+                self._remove(layer)
 
-    def _aligned(self, name: str) -> Any:
-        """Return a store of the image with as many axes as a layer needs."""
-        what = _STORES[name]
-        store = (
-            self.workbench.labels(self.image.key)
-            if what == "labels"
-            else self.workbench.prediction(self.image.key, what)
-        )
-        if self.skip is None:
-            return store
-        return ChannelBroadcast(store, self.skip, self.image.shape[self.skip])
-
-    def _title(self, name: str) -> str:
-        return f"{self.image.name} – {name}"
+    def _store(self, name: str) -> Any:
+        """Return what a layer shows."""
+        what, key = _STORES[name], self.image.key
+        labels = what == "labels"
+        book = self.workbench
+        return self._aligned(book.labels(key) if labels else book.prediction(key, what))
 
     def _add_labels(
         self, name: str, data: Any = None, *, editable: bool = True
     ) -> Labels:
-        data = self._aligned(name) if data is None else data
+        data = self._store(name) if data is None else data
         place = placement(self.layer, data.ndim)
         layer = Labels(data, name=self._title(name), **place)
         layer.editable = editable

@@ -6,12 +6,13 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QVBoxLayout, QWidget
 
 from napari_fcn.config import NetworkConfig, TrainingConfig
 from napari_fcn.config.catalogue import LOSS_WORDS, NETWORK_WORDS
 from napari_fcn.widgets.encoder_file import EncoderFile
 from napari_fcn.widgets.forms import Form
+from napari_fcn.widgets.pieces import heading, note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +33,7 @@ _WORDS = {
     "deep_supervision": "Deep supervision",
 }
 _MAIN = ("ndim", "depth", "layers", "width", "coordinates", "encoder")
+_SMALL = "color: #aaa;"
 _ALWAYS = ("ndim", "coordinates")
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "ndim": (("2D, slice by slice", 2), ("3D, whole volumes", 3)),
@@ -60,11 +62,11 @@ class NetworkChoice(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.network = _combo(_networks())
-        self.about_network = _small()
+        self.about_network = note(style=_SMALL)
         self.encoder_file = EncoderFile()
         self.every = QCheckBox("All settings")
         self.loss = _combo((n, w.title) for n, w in LOSS_WORDS.items())
-        self.about_loss = _small()
+        self.about_loss = note(style=_SMALL)
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.addWidget(self.network)
@@ -72,7 +74,7 @@ class NetworkChoice(QWidget):
         self._place = self._column.count()
         self._column.addWidget(self.encoder_file)
         self._column.addWidget(self.every)
-        self._column.addWidget(_heading("Loss: what counts as an error"))
+        self._column.addWidget(heading("Loss: what counts as an error"))
         self._column.addWidget(self.loss)
         self._column.addWidget(self.about_loss)
         self.form: Form[NetworkConfig]
@@ -188,16 +190,3 @@ def _choose(combo: QComboBox, name: str) -> None:
     if combo.findData(name) < 0:
         combo.addItem(name, name)
     combo.setCurrentIndex(combo.findData(name))
-
-
-def _heading(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setStyleSheet("font-weight: bold; margin-top: 5px;")
-    return label
-
-
-def _small() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setStyleSheet("color: #aaa;")
-    return label

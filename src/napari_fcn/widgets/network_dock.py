@@ -9,8 +9,6 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QHBoxLayout,
-    QLabel,
     QPushButton,
     QScrollArea,
     QSpinBox,
@@ -25,6 +23,7 @@ from napari_fcn.widgets.host import Host, host_of, tabify
 from napari_fcn.widgets.mask_channel import add_mask_channel, masks_for
 from napari_fcn.widgets.network_choice import NetworkChoice
 from napari_fcn.widgets.network_words import facts_text, field_text, frame_text
+from napari_fcn.widgets.pieces import heading, note, row
 from napari_fcn.workbench.questions import Describe, Described
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from napari_fcn.project import Project
     from napari_fcn.workbench.status import Status
 
-_HEADING = "font-weight: bold; margin-top: 5px;"
 _WARNING = "background: #5a4a10; color: #fff3c4; border-radius: 3px; padding: 5px;"
 _CALM_MS = 300
 """How long settings must rest before the engine is asked about them."""
@@ -132,12 +130,13 @@ class NetworkDock(QWidget):
         )
 
     def _make_controls(self) -> None:
-        self.facts = _text()
-        self.advice = _text(_WARNING)
+        self.facts = note()
+        self.advice = note(style=_WARNING)
+        self.advice.hide()
         self.advice_button = QPushButton("Take this advice")
         self.use_button = QPushButton("Use it")
         self.use_button.setStyleSheet("font-size: 13pt; font-weight: bold;")
-        self.message = _text()
+        self.message = note()
         self.box_check = QCheckBox("Box: all it can see")
         self.box_check.setToolTip("The receptive field, computed from the network")
         self.heat_check = QCheckBox("Heat map: what counts")
@@ -145,7 +144,7 @@ class NetworkDock(QWidget):
             "The effective receptive field: how much each pixel counts for the\n"
             "prediction under the cursor, by gradients of the weights as they are now"
         )
-        self.field_label = _text()
+        self.field_label = note()
         self.frame_kind = QComboBox()
         self.frame_kind.addItem("Shift the frame by", "shift")
         self.frame_kind.addItem("Cut the borders off", "border")
@@ -157,7 +156,7 @@ class NetworkDock(QWidget):
             "Predicts what is in view twice, through two frames, and shows where the\n"
             "probabilities differ: the brighter, the more"
         )
-        self.frame_label = _text()
+        self.frame_label = note()
         self.mask = QComboBox()
         self.mask.setMinimumContentsLength(10)
         self.mask_button = QPushButton("Add as channel")
@@ -165,27 +164,27 @@ class NetworkDock(QWidget):
             "Makes a new image of the one that is labelled and this mask, for jobs\n"
             "where it matters what else is known of a place"
         )
-        self.mask_label = _text()
+        self.mask_label = note()
 
     def _lay_out(self) -> None:
         inner = QWidget()
         column = QVBoxLayout(inner)
         column.setSpacing(4)
-        column.addWidget(_heading("Network: what learns"))
+        column.addWidget(heading("Network: what learns"))
         column.addWidget(self.choice)
         for widget in (self.facts, self.advice, self.advice_button, self.use_button):
             column.addWidget(widget)
         column.addWidget(self.message)
-        column.addWidget(_heading("What it sees at the cursor"))
+        column.addWidget(heading("What it sees at the cursor"))
         column.addWidget(self.box_check)
         column.addWidget(self.heat_check)
         column.addWidget(self.field_label)
-        column.addWidget(_heading("Does the frame matter?"))
-        column.addLayout(_row(self.frame_kind, self.shift))
+        column.addWidget(heading("Does the frame matter?"))
+        column.addLayout(row(self.frame_kind, self.shift, wide=0))
         column.addWidget(self.frame_button)
         column.addWidget(self.frame_label)
-        column.addWidget(_heading("A mask as one more channel"))
-        column.addLayout(_row(self.mask, self.mask_button))
+        column.addWidget(heading("A mask as one more channel"))
+        column.addLayout(row(self.mask, self.mask_button, wide=0))
         column.addWidget(self.mask_label)
         column.addStretch(1)
         scroll = QScrollArea()
@@ -336,26 +335,3 @@ class NetworkDock(QWidget):
             self.mask.addItems(names)
         self.mask_button.setEnabled(bool(names))
         self.mask.setPlaceholderText("" if names else "open it as Labels first")
-
-
-def _heading(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setStyleSheet(_HEADING)
-    return label
-
-
-def _text(style: str = "") -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setStyleSheet(style)
-    if style:
-        label.hide()
-    return label
-
-
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.addWidget(widgets[0], 1)
-    for widget in widgets[1:]:
-        row.addWidget(widget)
-    return row

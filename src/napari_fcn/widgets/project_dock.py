@@ -11,10 +11,8 @@ from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QListWidget,
     QListWidgetItem,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -23,6 +21,7 @@ from napari_fcn.errors import UserError
 from napari_fcn.project.snapshots import Snapshot, snapshots
 from napari_fcn.widgets.host import Host, host_of, tabify
 from napari_fcn.widgets.opening import open_project, show_image
+from napari_fcn.widgets.pieces import button, heading, note, row, short_path
 from napari_fcn.widgets.reader import PATH
 from napari_fcn.widgets.thumbnail import icon, thumbnail_path
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from napari_fcn.project import Project, ProjectImage
     from napari_fcn.workbench.protocol import Compared
 
-_HEADING = "font-weight: bold; margin-top: 5px;"
 _ICON = QSize(44, 44)
 _KEY = Qt.ItemDataRole.UserRole
 _Selection = QListWidget.SelectionMode
@@ -57,22 +55,22 @@ class ProjectDock(QWidget):
         self.host = host or host_of(napari_viewer)
         self.workbench = self.host.workbench
         self._models: list[Snapshot] = []
-        self.place = _note("")
-        self.home = _note("")
-        self.message = _note("")
+        self.place = note("")
+        self.home = note("")
+        self.message = note("")
         self.recent_list = _list("Double-click to open")
         self.image_list = _list("Double-click to show; its strokes come with it")
-        self.open_button = _button("Open…", "Open a folder that ends in .fcnproj")
-        self.move_button = _button("Move…", "Move this project to another folder")
-        self.home_button = _button("Change…", "Where new projects are made")
-        self.find_button = _button("Find its file…", "Say where the image lies now")
+        self.open_button = button("Open…", "Open a folder that ends in .fcnproj")
+        self.move_button = button("Move…", "Move this project to another folder")
+        self.home_button = button("Change…", "Where new projects are made")
+        self.find_button = button("Find its file…", "Say where the image lies now")
         self.model_list = _list("As it was at these times; Ctrl-click chooses two")
         self.model_list.setSelectionMode(_Selection.ExtendedSelection)
-        self.compare_button = _button(
+        self.compare_button = button(
             "Compare",
             "On the screen: the chosen one with that of now, or two with each other",
         )
-        self.return_button = _button("Go back to it", "Show it, and train on from it")
+        self.return_button = button("Go back to it", "Show it, and train on from it")
         self._compared = ("", "")
         self.images_box = QWidget()
         self._lay_out()
@@ -91,12 +89,13 @@ class ProjectDock(QWidget):
             return
         project = self.workbench.project
         self.place.setText(
-            f"<b>{project.folder.stem}</b><br>kept in {_short(project.folder.parent)}"
+            f"<b>{project.folder.stem}</b><br>"
+            f"kept in {short_path(project.folder.parent)}"
             if project is not None
             else "None yet: open an image and press <i>Start labelling</i>, "
             "or open one of the projects below."
         )
-        self.home.setText(f"New projects are made in {_short(self.workbench.home)}")
+        self.home.setText(f"New projects are made in {short_path(self.workbench.home)}")
         self.move_button.setEnabled(project is not None)
         self.images_box.setVisible(project is not None)
         self._list_images(project)
@@ -155,23 +154,23 @@ class ProjectDock(QWidget):
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
-        column.addWidget(_heading("This project"))
-        column.addLayout(_row(self.place, self.move_button))
+        column.addWidget(heading("This project"))
+        column.addLayout(row(self.place, self.move_button, wide=0))
         images = QVBoxLayout(self.images_box)
         images.setContentsMargins(0, 0, 0, 0)
-        images.addWidget(_heading("Its images"))
+        images.addWidget(heading("Its images"))
         images.addWidget(self.image_list)
         self.image_buttons = QHBoxLayout()
         self.image_buttons.addWidget(self.find_button)
         images.addLayout(self.image_buttons)
-        images.addWidget(_heading("Its networks"))
+        images.addWidget(heading("Its networks"))
         images.addWidget(self.model_list)
-        images.addLayout(_row(_note(""), self.compare_button, self.return_button))
+        images.addLayout(row(note(), self.compare_button, self.return_button, wide=0))
         column.addWidget(self.images_box)
         column.addWidget(self.message)
-        column.addWidget(_heading("Recent projects"))
+        column.addWidget(heading("Recent projects"))
         column.addWidget(self.recent_list)
-        column.addLayout(_row(self.home, self.home_button, self.open_button))
+        column.addLayout(row(self.home, self.home_button, self.open_button, wide=0))
         column.addStretch(1)
         self.setMinimumWidth(340)
 
@@ -267,8 +266,8 @@ class ProjectDock(QWidget):
             score = "no score" if found.score is None else f"score {found.score:.2f}"
             self.model_list.addItem(f"{when}\n{found.steps} steps, {score}")
         rows = [n for n, m in enumerate(self._models) if m.path in chosen] or [0]
-        for row in rows if self._models else ():
-            item = self.model_list.item(row)
+        for number in rows if self._models else ():
+            item = self.model_list.item(number)
             if item is not None:
                 item.setSelected(True)
         self._on_model()
@@ -280,7 +279,9 @@ class ProjectDock(QWidget):
                 continue
             pictures = sorted((folder / "images").glob("*.png"))
             picture = icon(pictures[0]) if pictures else icon(folder / "none")
-            item = QListWidgetItem(picture, f"{folder.stem}\n{_short(folder.parent)}")
+            item = QListWidgetItem(
+                picture, f"{folder.stem}\n{short_path(folder.parent)}"
+            )
             item.setData(_KEY, str(folder))
             item.setToolTip(str(folder))
             self.recent_list.addItem(item)
@@ -318,38 +319,5 @@ def _list(tip: str) -> QListWidget:
     return found
 
 
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button
-
-
-def _note(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setWordWrap(True)
-    return label
-
-
-def _heading(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setStyleSheet(_HEADING)
-    return label
-
-
-def _row(first: QWidget, *others: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.addWidget(first, 1)
-    for other in others:
-        row.addWidget(other)
-    return row
-
-
 def _when(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime("%d %b, %H:%M:%S")
-
-
-def _short(folder: Path) -> str:
-    home = Path.home()
-    return (
-        f"~/{folder.relative_to(home)}" if folder.is_relative_to(home) else str(folder)
-    )

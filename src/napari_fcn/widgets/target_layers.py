@@ -15,8 +15,8 @@ from napari.utils.colormaps import Colormap
 
 from napari_fcn.errors import UserError
 from napari_fcn.project.targets import Area, CountBox, Dot
-from napari_fcn.widgets.broadcast import ChannelBroadcast
-from napari_fcn.widgets.placement import follow, placement
+from napari_fcn.widgets.over_image import OverImage
+from napari_fcn.widgets.placement import placement
 from napari_fcn.workbench.live_stores import live_store
 
 if TYPE_CHECKING:
@@ -33,19 +33,8 @@ _BOX = {"edge_color": "#ffe14d", "face_color": "transparent"}
 _UNDECIDED = ("adding", "removing", "changing")
 
 
-class TargetLayers:
+class TargetLayers(OverImage):
     """What is shown over one image while objects are counted or images learned.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        Where the layers are.
-    workbench : Workbench
-        Whose project holds the image.
-    layer : Image
-        The user's layer that shows the image.
-    image : ProjectImage
-        The image.
 
     Attributes
     ----------
@@ -66,8 +55,7 @@ class TargetLayers:
         layer: Image,
         image: ProjectImage,
     ) -> None:
-        self.viewer, self.workbench = viewer, workbench
-        self.layer, self.image = layer, image
+        super().__init__(viewer, workbench, layer, image)
         self.task: Task = "segmentation"
         self.dots: Points | None = None
         self.areas: Shapes | None = None
@@ -76,12 +64,6 @@ class TargetLayers:
         self._colours: dict[int, str] = {}
         self._scaled: set[int] = set()
         self._quiet = False
-
-    @property
-    def skip(self) -> int | None:
-        """Where a channel axis must be shown that the labels do not have."""
-        channel = None if self.layer.rgb else self.image.axes.axes().channel
-        return channel if channel else None
 
     @property
     def surface(self) -> Image | None:
@@ -154,14 +136,6 @@ class TargetLayers:
         if self.boxes is not None and len(texts) == len(self.boxes.data):
             self._show_texts(texts)
 
-    def follow(self, image: ProjectImage) -> None:
-        """Go where the user's layer has gone, and take its new name on."""
-        before, self.image = self.image.name, image
-        for layer in self.all():
-            follow(layer, self.layer)
-            if image.name != before and layer.name.startswith(f"{before} – "):
-                layer.name = layer.name.replace(before, image.name, 1)
-
     def all(self) -> list[Layer]:
         """Return all layers that are there."""
         drawn = [x for x in (self.areas, self.boxes, self.dots) if x is not None]
@@ -186,10 +160,6 @@ class TargetLayers:
         self._scaled.clear()
         for layer in layers:
             self._remove(layer)
-
-    def _remove(self, layer: Layer) -> None:
-        if layer in self.viewer.layers:
-            self.viewer.layers.remove(layer)
 
     def _wanted(self, classes: tuple[ClassInfo, ...]) -> dict[int, tuple[str, Any]]:
         """Return title and colours of each prediction by its number."""
@@ -217,12 +187,10 @@ class TargetLayers:
 
     def _add_prediction(self, number: int, title: str, colours: Any) -> Image:
         store = self.workbench.prediction(self.image.key, live_store(self.task, number))
-        data: Any = store
-        if self.skip is not None:
-            data = ChannelBroadcast(store, self.skip, self.image.shape[self.skip])
+        data = self._aligned(store)
         layer = Image(
             data,
-            name=f"{self.image.name} – {title}",
+            name=self._title(title),
             colormap=colours,
             contrast_limits=(0, 1),
             blending="additive" if self.task == "density" else "translucent",
@@ -243,7 +211,7 @@ class TargetLayers:
             shape_type=forms or "rectangle",
             edge_width=width,
             opacity=1,
-            name=f"{self.image.name} – {self._title(name)}",
+            name=self._title(self._called(name)),
             **look,
             **placement(self.layer, ndim),
         )
@@ -265,7 +233,7 @@ class TargetLayers:
             features={"class": np.array([d.value for d in kept], int)},
             feature_defaults={"class": first},
             size=max(3.0, min(self.image.label_shape[-2:]) / 60),
-            name=f"{self.image.name} – dots",
+            name=self._title("dots"),
             border_color="white",
             **placement(self.layer, ndim),
         )
@@ -279,7 +247,7 @@ class TargetLayers:
     def _ndim(self) -> int:
         return len(self.image.label_shape) + (self.skip is not None)
 
-    def _title(self, name: str) -> str:
+    def _called(self, name: str) -> str:
         if name == "boxes":
             return "boxes to count in"
         return "dotted areas" if self.task == "density" else "trusted areas"

@@ -30,6 +30,7 @@ from napari_fcn.widgets.curve import Curve
 from napari_fcn.widgets.host import Host, host_of, tabify
 from napari_fcn.widgets.imagebox import ImageBox
 from napari_fcn.widgets.keys import bind_keys, unbind_keys
+from napari_fcn.widgets.pieces import heading, short_path
 from napari_fcn.widgets.regress_panel import RegressPanel
 from napari_fcn.widgets.settings import Settings
 from napari_fcn.widgets.task_choice import HEADINGS, TRAIN, TaskChoice
@@ -50,7 +51,6 @@ _OVERLAYS = {
     "regression": "Show prediction",
 }
 _OPACITIES = {"segmentation": 45, "density": 80, "regression": 100}
-_HEADING = "font-weight: bold; margin-top: 5px;"
 
 
 class TrainDock(QWidget):
@@ -115,7 +115,7 @@ class TrainDock(QWidget):
             self.settings.load(project.record.network, project.record.training)
             self.count_panel.load()
             self.regress_panel.load()
-            self.place.setText(f"Kept in {_short(project.folder)}")
+            self.place.setText(f"Kept in {short_path(project.folder)}")
             self.place.setToolTip(str(project.folder))
         self.paint_box.setEnabled(True)
         self._show_start()
@@ -219,9 +219,9 @@ class TrainDock(QWidget):
         column = QVBoxLayout(inner)
         column.setSpacing(4)
         column.addWidget(self.task_choice)
-        column.addWidget(_heading("1  Image"))
+        column.addWidget(heading("1  Image"))
         column.addWidget(self.image_box)
-        self.step_two, self.step_three = _heading(""), _heading("")
+        self.step_two, self.step_three = heading(""), heading("")
         column.addWidget(self.step_two)
         self.paint_box = QWidget()
         paint = QVBoxLayout(self.paint_box)
@@ -238,7 +238,7 @@ class TrainDock(QWidget):
         column.addLayout(buttons)
         for widget in (self.message, self.state, self.score, self.curve):
             column.addWidget(widget)
-        column.addWidget(_heading("4  Look"))
+        column.addWidget(heading("4  Look"))
         column.addWidget(self._look_box())
         column.addWidget(self.count_panel.counts)
         column.addWidget(self.regress_panel.agreement)
@@ -490,16 +490,3 @@ class TrainDock(QWidget):
     def _on_finished(self, event: Finished) -> None:
         if event.reason != "failed":
             self.say("")
-
-
-def _heading(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setStyleSheet(_HEADING)
-    return label
-
-
-def _short(folder: Path) -> str:
-    home = Path.home()
-    return (
-        f"~/{folder.relative_to(home)}" if folder.is_relative_to(home) else str(folder)
-    )

@@ -173,9 +173,7 @@ class ProjectClient(EngineClient):
         UserError
             If the strokes cannot be read.
         """
-        regions = self.labels(key).undo()
-        self.keep_stroke(key)
-        return regions
+        return self._step(key, self.labels(key).undo)
 
     def redo(self, key: str) -> list[Region]:
         """Paint the stroke again that was taken back last.
@@ -185,7 +183,10 @@ class ProjectClient(EngineClient):
         UserError
             If the strokes cannot be read.
         """
-        regions = self.labels(key).redo()
+        return self._step(key, self.labels(key).redo)
+
+    def _step(self, key: str, step: Callable[[], list[Region]]) -> list[Region]:
+        regions = step()
         self.keep_stroke(key)
         return regions
 
