@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import napari
@@ -20,10 +21,11 @@ from screenshots import wait
 from napari_fcn.config import NetworkConfig, TrainingConfig
 from napari_fcn.widgets.host import Host
 from napari_fcn.widgets.train_dock import TrainDock
+from napari_fcn.workbench.process import EngineProcess
 from napari_fcn.workbench.session import Workbench
 
 SIZE = 256
-STEPS = 150
+STEPS = 120
 
 
 def cells(width: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +44,8 @@ def open_window(home: Path) -> tuple[napari.Viewer, Host, TrainDock]:
     viewer = napari.Viewer()
     window = viewer.window._qt_window
     window.resize(1500, 1000)
-    host = Host(viewer, Workbench(home), window)
+    start = partial(EngineProcess, nice=0)  # gives way to nothing else
+    host = Host(viewer, Workbench(home, start), window)
     dock = TrainDock(viewer, host)
     viewer.window.add_dock_widget(dock, name="Label & Train")
     return viewer, host, dock
