@@ -64,7 +64,8 @@ def train(host: Host, dock: TrainDock) -> None:
     )
     book.pause()
     wait(lambda: book.status.state == "paused")
-    QTest.qWait(2500)
+    host.viewer.reset_view()
+    QTest.qWait(4000)
 
 
 def take_counting(folder: Path, home: Path) -> None:

@@ -47,6 +47,7 @@ def test_two_targets_at_once_in_their_units(window, pair, tmp_path):
         panel.choice.setCurrentText(name)
         QTest.mouseClick(panel.add_button, Qt.MouseButton.LeftButton)
     scene.targets.areas.add_rectangles(np.array([[0, 0], [127, 100]]))
+    assert dock.image_box.start_button.text() == "✓ Ready"
     kept = read_targets(book.project.folder, scene.image.key)
     assert kept.outputs == ("sharp", "negative")
     assert len(kept.trusted) == 1
@@ -60,6 +61,14 @@ def test_two_targets_at_once_in_their_units(window, pair, tmp_path):
     live = scene.targets.predictions[0]
     assert live.name == "blurred – predicted sharp"
     window.until(lambda: live.contrast_limits[0] > 100, "colours in the target's units")
+    shown = np.percentile(np.asarray(live.data[...]), (0.5, 99.8))
+    window.until(
+        lambda: np.abs(shown - live.contrast_limits).max() < 0.1 * np.ptp(shown),
+        "colours of the picture as it is",
+    )
+    live.contrast_limits = (0, 999)
+    scene.targets.refresh()  # as after each picture; what was chosen by hand stays
+    assert list(live.contrast_limits) == [0, 999]
 
     QTest.mouseClick(window.apply.apply_button, Qt.MouseButton.LeftButton)
     window.until(lambda: scene.wholes and not book.status.job, "the whole image")

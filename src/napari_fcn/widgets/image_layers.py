@@ -179,7 +179,7 @@ class ImageLayers(OverImage):
         self.remove(*_COMPARED)
         self.first = self._add_labels("first", editable=False)
         self.second = self._add_labels("second", editable=False)
-        differing = Differing(self._aligned("first"), self._aligned("second"))
+        differing = Differing(self._store("first"), self._store("second"))
         self.differing = self._add_labels("differing", differing, editable=False)
         self.first.opacity, self.second.contour = _FAINT, _OUTLINE
         self.differing.opacity = 1

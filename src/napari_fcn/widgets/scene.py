@@ -146,6 +146,14 @@ class Scene:
         return self.targets.surface if self.targets is not None else None
 
     @property
+    def is_shown(self) -> bool:
+        """Whether the user has left one of our layers of the task in the viewer."""
+        if self.workbench.task == "segmentation":
+            return self.strokes in self.viewer.layers
+        ours = self.targets.all() if self.targets is not None else []
+        return any(layer in self.viewer.layers for layer in ours)
+
+    @property
     def overlays(self) -> list[Layer]:
         """The layers that show what is predicted of what is on the screen."""
         if self.workbench.task == "segmentation":

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _AREA = {"edge_color": "#00d0ff", "face_color": "transparent"}
 _BOX = {"edge_color": "#ffe14d", "face_color": "transparent"}
+_STEADY = 0.05
+"""Share of the range of colours that a limit may be off before it is changed."""
 _UNDECIDED = ("adding", "removing", "changing")
 
 
@@ -63,6 +65,7 @@ class TargetLayers(OverImage):
         self.predictions: dict[int, Image] = {}
         self._colours: dict[int, str] = {}
         self._scaled: set[int] = set()
+        self._limits: dict[int, list[float]] = {}
         self._quiet = False
 
     @property
@@ -130,6 +133,7 @@ class TargetLayers(OverImage):
     def rescale(self) -> None:
         """Choose the range of the colours anew at the next picture."""
         self._scaled.clear()
+        self._limits.clear()
 
     def show_texts(self, texts: list[str]) -> None:
         """Write into each box what was counted there."""
@@ -157,7 +161,7 @@ class TargetLayers(OverImage):
         layers = self.all()
         self.dots = self.areas = self.boxes = None
         self.predictions = {}
-        self._scaled.clear()
+        self.rescale()
         for layer in layers:
             self._remove(layer)
 
@@ -303,26 +307,31 @@ class TargetLayers(OverImage):
             self._quiet = False
 
     def _scale(self, number: int, layer: Image) -> None:
-        """Give a layer the range of what it shows, once there is something."""
+        """Give a layer the range of what it shows, once there is something.
+
+        That of an image follows what is predicted while the network learns, until the
+        user chooses another one.
+        """
         widths = self.workbench.calibration.widths.get(number)
         if self.task == "density" and widths is not None:
             height = 1.0
             for width in widths:
                 height /= width * (2 * np.pi) ** 0.5
             layer.contrast_limits = (0, height)
-        else:
-            seen = np.asarray(layer._data_view, np.float32)
-            values = seen[seen != 0]
-            if values.size < 16:
-                return
-            low, high = np.percentile(values, (0.5, 99.8))
-            if high <= low:
-                return
-            low = 0 if self.task == "density" else low
-            layer.contrast_limits = (float(low), float(high))
-            if self.task == "density":
-                return  # until the width of an object is known
-        self._scaled.add(number)
+            self._scaled.add(number)
+            return
+        mine = self._limits.get(number)
+        if mine is not None and list(layer.contrast_limits) != mine:
+            self._scaled.add(number)  # it is the user's now
+            return
+        found = _range_of(np.asarray(layer._data_view, np.float32))
+        if found is None:
+            return
+        low, high = (0.0 if self.task == "density" else found[0]), found[1]
+        near = _STEADY * (high - low)
+        if mine is None or abs(low - mine[0]) > near or abs(high - mine[1]) > near:
+            layer.contrast_limits = (low, high)
+            self._limits[number] = list(layer.contrast_limits)
 
     def _on_drawn(self, name: str, event: Any) -> None:
         """Write what was drawn, as soon as it is decided."""
@@ -359,6 +368,16 @@ class TargetLayers(OverImage):
         )
         field = "dotted" if self.task == "density" else "trusted"
         self.workbench.annotate(key, **{field: areas})
+
+
+def _range_of(seen: NDArray[np.float32]) -> tuple[float, float] | None:
+    """Return between what almost all values lie; None while there are hardly any."""
+    seen = seen[tuple(slice(None, None, max(1, n // 512)) for n in seen.shape)]
+    values = seen[seen != 0]  # 0 is what has not been predicted yet
+    if values.size < 16:
+        return None
+    low, high = (float(v) for v in np.percentile(values, (0.5, 99.8)))
+    return (low, high) if high > low else None
 
 
 def whole_layers(

@@ -320,7 +320,7 @@ class TrainDock(QWidget):
         """Offer to start on another image than the one that is worked on."""
         layer, button = self.image_box.layer(), self.image_box.start_button
         here = layer is not None and layer is self.scene.layer
-        here = here and self.scene.surface in self.viewer.layers
+        here = here and self.scene.is_shown
         button.setEnabled(layer is not None and not here)
         ready = {"segmentation": "✓ Ready to paint", "density": "✓ Ready for dots"}
         start = {"segmentation": "Start labelling", "density": "Start dotting"}
