@@ -54,7 +54,7 @@ def run(*, short: bool) -> Report | None:
         print(f"no data at {data_folder()}")
         return None
     steps = 40 if short else STEPS
-    report = Report("Predicted images on unseen regions", {"steps": steps})
+    report = Report("Predicted images on unseen regions")
     for row in chain(stains(steps), denoising(steps)):
         report.rows.append(row)
         print(row, flush=True)
@@ -68,13 +68,16 @@ def stains(steps: int) -> Iterator[dict[str, Any]]:
     stained = np.stack([_channel(folder, f"channel-{s}_") for s in STAINS])
     half = phase.shape[-1] // 2
     learned, truths = stained[..., :half], stained[..., half:]
-    for how, predict in (("U-Net", _by_network), ("random forest", _by_forest)):
+    for how, predict, learned_in in (
+        ("U-Net", _by_network, steps),
+        ("random forest", _by_forest, 0),
+    ):
         start, before = time.perf_counter(), load()
         found = predict(phase[..., :half], learned, phase[..., half:], steps)
         minutes = (time.perf_counter() - start) / 60
         for name, truth, guess in zip(STAINS, truths, found, strict=True):
             what = f"phase contrast to {name}"
-            yield _row(what, how, [truth], [guess], minutes, before)
+            yield _row(what, how, [truth], [guess], minutes, before, learned_in)
 
 
 def _by_network(
@@ -123,7 +126,7 @@ def denoising(steps: int) -> Iterator[dict[str, Any]]:
         model = learn()
         found = [model.predict(x) for x in tests]
         minutes = (time.perf_counter() - start) / 60
-        yield _row(what, how, truths, found, minutes, before)
+        yield _row(what, how, truths, found, minutes, before, steps)
     for name, denoise, settings in CLASSICAL:
         tried = []
         for setting in settings:
@@ -204,6 +207,7 @@ def _row(
     found: list[NDArray[Any]],
     minutes: float,
     before: float,
+    steps: int = 0,
 ) -> dict[str, Any]:
     """Return the mean agreement over images as a row of the table."""
     scores = [compare_images(x, y) for x, y in zip(truths, found, strict=True)]
@@ -213,6 +217,7 @@ def _row(
         "Pearson r": float(np.mean([s.pearson for s in scores])),
         "PSNR": float(np.mean([s.psnr for s in scores])),
         "SSIM": float(np.mean([s.ssim for s in scores])),
+        "steps": steps or "–",
         "minutes": minutes,
         "load": before,
     }

@@ -13,15 +13,14 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QFileDialog,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.count_view import CountTable, short_count
+from napari_fcn.widgets.pieces import button, note, row
 from napari_fcn.widgets.placement import placement
 from napari_fcn.workbench.count_sums import label_index, live_counts
 from napari_fcn.workbench.live_stores import live_store
@@ -228,13 +227,13 @@ class CountPanel(QWidget):
         self._show_dots()
 
     def _make_controls(self) -> None:
-        self.help = QLabel(_HELP)
-        self.help.setWordWrap(True)
-        self.dot_button = QPushButton("Click dots")
-        self.dot_button.setToolTip("Put a dot on every object of the marked class")
-        self.area_button = QPushButton("Draw a complete area")
-        self.area_button.setToolTip(
-            "A polygon or rectangle in which every object has a dot"
+        self.help = note(_HELP)
+        self.dot_button = button(
+            "Click dots", "Put a dot on every object of the marked class"
+        )
+        self.area_button = button(
+            "Draw a complete area",
+            "A polygon or rectangle in which every object has a dot",
         )
         self.number = QLabel()
         self.size = QDoubleSpinBox()
@@ -243,11 +242,9 @@ class CountPanel(QWidget):
         self.size.setSpecialValueText("from the spacing of dots")
         self.size.setSuffix(" pixels")
         self.size.setToolTip("Diameter of an object of the marked class")
-        self.measure_button = QPushButton("Draw one")
-        self.measure_button.setToolTip("Measure the size by drawing across an object")
-        row = QHBoxLayout()
-        row.addWidget(self.dot_button)
-        row.addWidget(self.area_button)
+        self.measure_button = button(
+            "Draw one", "Measure the size by drawing across an object"
+        )
         grid = QGridLayout()
         grid.addWidget(QLabel("Object size"), 0, 0)
         grid.addWidget(self.size, 0, 1)
@@ -256,7 +253,7 @@ class CountPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.help)
-        column.addLayout(row)
+        column.addLayout(row(self.dot_button, self.area_button))
         column.addWidget(self.number)
         column.addLayout(grid)
         self.dot_button.clicked.connect(lambda: self.pick(self._value))
@@ -266,16 +263,14 @@ class CountPanel(QWidget):
 
     def _make_counts(self) -> QWidget:
         box = QWidget()
-        self.box_button = QPushButton("Draw a box to count in")
-        self.points_button = QPushButton("Objects as points")
-        self.points_button.setToolTip("The peaks of the density in what is on screen")
-        self.save_button = QPushButton("Save…")
-        row = QHBoxLayout()
-        for button in (self.box_button, self.points_button, self.save_button):
-            row.addWidget(button)
+        self.box_button = button("Draw a box to count in")
+        self.points_button = button(
+            "Objects as points", "The peaks of the density in what is on screen"
+        )
+        self.save_button = button("Save…")
         column = QVBoxLayout(box)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(row)
+        column.addLayout(row(self.box_button, self.points_button, self.save_button))
         column.addWidget(self.table)
         self.box_button.clicked.connect(lambda: self._draw("boxes", "add_rectangle"))
         self.points_button.clicked.connect(self.find_objects)

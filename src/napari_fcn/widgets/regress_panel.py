@@ -10,15 +10,14 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QListWidget,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_fcn.errors import UserError
+from napari_fcn.widgets.pieces import button, note, row
 from napari_fcn.widgets.reader import read
 from napari_fcn.widgets.reading import path_of, pixels_of
 from napari_fcn.widgets.scene import only_images
@@ -69,8 +68,7 @@ class RegressPanel(QWidget):
         super().__init__()
         self.scene, self.workbench = scene, scene.workbench
         self._layers: list[Image] = []
-        self.agreement = QLabel("Agreement appears with the first score.")
-        self.agreement.setWordWrap(True)
+        self.agreement = note("Agreement appears with the first score.")
         self._make_controls()
         viewer = scene.viewer
         viewer.layers.events.inserted.connect(lambda _: self.list_layers())
@@ -150,18 +148,17 @@ class RegressPanel(QWidget):
         self.way = QComboBox()
         for words, loss in _WAYS:
             self.way.addItem(words, loss)
-        self.help = QLabel(_HELP)
-        self.help.setWordWrap(True)
+        self.help = note(_HELP)
         self.choice = QComboBox()
         self.choice.setMinimumContentsLength(12)
-        self.add_button = QPushButton("Use as target")
-        self.open_button = QPushButton("Open…")
+        self.add_button = button("Use as target")
+        self.open_button = button("Open…")
         self.list = QListWidget()
         self.list.setMaximumHeight(64)
-        self.remove_button = QPushButton("Remove")
-        self.area_button = QPushButton("Draw a trusted area")
-        self.area_button.setToolTip(
-            "Learn only inside of drawn areas; everywhere if there is none"
+        self.remove_button = button("Remove")
+        self.area_button = button(
+            "Draw a trusted area",
+            "Learn only inside of drawn areas; everywhere if there is none",
         )
         self.target_box = QWidget()
         grid = QGridLayout(self.target_box)
@@ -172,12 +169,9 @@ class RegressPanel(QWidget):
         grid.addWidget(self.list, 1, 0, 1, 2)
         grid.addWidget(self.remove_button, 1, 2)
         grid.setColumnStretch(0, 1)
-        row = QHBoxLayout()
-        row.addWidget(QLabel("Predict"))
-        row.addWidget(self.way, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(row)
+        column.addLayout(row(QLabel("Predict"), self.way, wide=1))
         column.addWidget(self.help)
         column.addWidget(self.target_box)
         column.addWidget(self.area_button)
