@@ -41,4 +41,5 @@ bench: env
 
 docs: env
 	$(SCREEN) $(BIN)/python scripts/screenshots.py docs/images
+	$(SCREEN) $(BIN)/python scripts/screenshots_tasks.py docs/images
 	$(SCREEN) $(BIN)/python scripts/theory_figures.py docs/images

@@ -111,10 +111,13 @@ def take_network(folder: Path, host: Host) -> None:
     dock.try_frame()
     wait(lambda: EFFECT in viewer.layers)
     viewer.layers[EFFECT].visible = False
+    viewer.reset_view()
+    viewer.scene.camera.zoom *= 2
+    viewer.layers.selection.active = host.scene.layer
+    for layer in viewer.layers:
+        layer.visible = layer.visible and "paint here" not in layer.name
     QTest.qWait(500)
-    viewer.screenshot(
-        str(folder / "receptive-field.png"), canvas_only=False, flash=False
-    )
+    viewer.screenshot(str(folder / "receptive-field.png"), size=(560, 760), flash=False)
     dock.grab().save(str(folder / "network-dock.png"))
 
 
