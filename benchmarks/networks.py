@@ -1,9 +1,9 @@
 """All networks on membranes in electron microscopy, at equal time.
 
 Sections 0 to 23 of the stack of ISBI 2012 are learned from dense masks, 24 to 29 are
-scored. Each network gets the same processor time for its training steps, counted by
-the system over all threads of the process, so that other programs beside it do not
-count. What is measured in parts is put together:
+scored. All networks start from random weights. Each gets the same processor time for
+its training steps, counted by the system over all threads of the process, so that
+other programs beside it do not count. What is measured in parts is put together:
 
     python -m benchmarks.networks unet segnet     # some of them [--seconds N]
     python -m benchmarks networks                 # all
@@ -101,7 +101,7 @@ def one(
     trainer = Trainer(
         [LabelledImage(source, truth[:TRAINED])],
         CLASSES,
-        TrainingConfig(loss=loss, batch=BATCH, held_out=0),
+        TrainingConfig(loss=loss, batch=BATCH, held_out=0, shipped=False),
         NetworkConfig(name=network, **settings),
     )
     taken: list[float] = []
