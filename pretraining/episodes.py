@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 IMAGES = 2
 _FEWEST = 0.01
 """Share of the pixels that the smallest class of a task has at least."""
+_AS_WANTED = 0.85
+_THIRD_CLASS = 0.25
 _SHARES = (0.003, 0.04)
 """Of the pixels that are painted, spread evenly in their logarithm."""
 
@@ -50,7 +52,7 @@ def make_episode(edge: int, random: Random) -> Episode:
         style = plan_style(random)
         made = [make_image(style, (edge, edge), random) for _ in range(IMAGES)]
         parts = np.stack([parts for _, parts in made])
-        truth = _classes(parts, random)
+        truth = _classes(parts, style.wanted, random)
         counts = np.bincount(truth[0].ravel(), minlength=truth.max() + 1)[1:]
         if len(counts) > 1 and counts.min() >= _FEWEST * edge * edge:
             break
@@ -60,13 +62,23 @@ def make_episode(edge: int, random: Random) -> Episode:
     return Episode(images, truth, strokes)
 
 
-def _classes(parts: NDArray[np.uint8], random: Random) -> NDArray[np.uint8]:
-    """Make one or two parts (or two at once) the objects, all else background."""
-    there = random.permutation(np.unique(parts))
+def _classes(
+    parts: NDArray[np.uint8], wanted: Sequence[set[int]], random: Random
+) -> NDArray[np.uint8]:
+    """Make some parts the objects, all else background: mostly what people want."""
+    there = [int(part) for part in random.permutation(np.unique(parts))]
     truth = np.ones_like(parts)
+    if wanted and random.random() < _AS_WANTED:
+        objects = wanted[random.integers(len(wanted))]
+        truth[np.isin(parts, list(objects))] = 2
+        others = [w for w in wanted if not w & objects]
+        if others and random.random() < _THIRD_CLASS:
+            other = others[random.integers(len(others))]
+            truth[np.isin(parts, list(other))] = 3
+        return truth
     if len(there) < 2:
         return truth
-    if len(there) > 2 and random.random() < 0.3:
+    if len(there) > 2 and random.random() < _THIRD_CLASS:
         number = int(random.integers(2, min(3, len(there) - 1) + 1))
         for value, part in enumerate(there[:number], 2):
             truth[parts == part] = value

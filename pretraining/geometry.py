@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Shape = tuple[int, int]
     Random = np.random.Generator
 
+Range = tuple[float, float]
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -43,15 +45,26 @@ class Layer:
 Draw = Callable[["Shape", "Random"], Layer]
 
 
-def cells(random: Random) -> Draw:
+def spread(low_and_high: Range, random: Random) -> float:
+    """Draw a number whose logarithm is evenly spread."""
+    return float(np.exp(random.uniform(*np.log(low_and_high))))
+
+
+def cells(
+    random: Random,
+    spacing_of: Range = (7, 40),
+    width_of: Range = (1, 7),
+    widest: float = 0.4,
+) -> Draw:
     """Plan cells that fill the plane, with membranes between them.
 
     Voronoi regions on bent coordinates; neighbouring regions are merged, so that cells
-    are of all sizes and forms. Parts: 1 inside, 2 membrane.
+    are of all sizes and forms. Parts: 1 inside, 2 membrane, whose width is at most
+    `widest` of the cells' spacing.
     """
-    spacing = random.uniform(7, 34)
+    spacing = spread(spacing_of, random)
     merge = random.uniform(1, 3.5) if random.random() < 0.6 else 1.0
-    width = random.uniform(1.0, 4.0)
+    width = min(spread(width_of, random), widest * spacing)
     bend, smooth = random.uniform(0, 0.35) * spacing, random.uniform(3, 10)
     uneven = random.uniform(0, 0.5)
     stretch = random.uniform(0.5, 1.0)
@@ -80,13 +93,21 @@ def cells(random: Random) -> Draw:
     return draw
 
 
-def blobs(random: Random) -> Draw:
-    """Plan roundish things such as nuclei or organelles. Parts: 1 inside, 2 rim."""
-    radius = float(np.exp(random.uniform(np.log(2.5), np.log(20))))
-    spread, ragged = random.uniform(0, 0.4), random.uniform(0, 0.22)
+def blobs(
+    random: Random,
+    radius_of: Range = (2.5, 20),
+    cover_of: Range = (0.06, 0.45),
+    rims: float = 0.4,
+) -> Draw:
+    """Plan roundish things such as nuclei or organelles. Parts: 1 inside, 2 rim.
+
+    `rims` is how probable it is that they have a rim.
+    """
+    radius = spread(radius_of, random)
+    varied, ragged = random.uniform(0, 0.4), random.uniform(0, 0.22)
     longest = random.uniform(1, 2.6)
-    cover = random.uniform(0.06, 0.45)
-    rim = random.uniform(0.08, 0.35) * radius if random.random() < 0.4 else 0.0
+    cover = spread(cover_of, random)
+    rim = random.uniform(0.08, 0.35) * radius if random.random() < rims else 0.0
     touching = random.random() < 0.5
 
     def draw(shape: Shape, random: Random) -> Layer:
@@ -95,7 +116,7 @@ def blobs(random: Random) -> Draw:
         depth = np.full(shape, -np.inf, np.float32)
         objects = np.zeros(shape, np.int32)
         for n in range(1, number + 1):
-            size = radius * np.exp(spread * random.standard_normal())
+            size = radius * np.exp(varied * random.standard_normal())
             _ellipse(depth, objects, n, size, longest, ragged, touching, random)
         parts = np.where(depth > 0, 1, 0).astype(np.uint8)
         if rim:
@@ -143,9 +164,9 @@ def _ellipse(
     objects[box][wins & (inside > 0)] = number
 
 
-def threads(random: Random) -> Draw:
+def threads(random: Random, width_of: Range = (1.2, 7)) -> Draw:
     """Plan curves such as filaments, vessels or fibres. Parts: 1."""
-    width = float(np.exp(random.uniform(np.log(1.2), np.log(7))))
+    width = spread(width_of, random)
     number = int(random.uniform(3, 22) * min(1.0, 4 / width) + 2)
     turn = random.uniform(0.02, 0.22)
     taper = random.uniform(0, 0.6)

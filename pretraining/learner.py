@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_fcn.engine.device import choose_compute
 from napari_fcn.engine.losses import build_loss
 from napari_fcn.engine.solved_head import body_features, solve_ridge
 from napari_fcn.networks.blocks import batch_norms
@@ -51,6 +52,7 @@ class Learner:
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(network)
         self._random = np.random.default_rng(seed)
+        self._compute = choose_compute("cpu", "auto")
         self._loss = build_loss("ce+jaccard")
         self._optimiser = torch.optim.AdamW(
             network.parameters(), lr=PEAK_RATE, weight_decay=1e-4
@@ -76,8 +78,9 @@ class Learner:
         return float(loss.detach())
 
     def _loss_of(self, images: Tensor, truth: Tensor, strokes: Tensor) -> Tensor:
-        features = body_features(self.network, channels_last(images.flatten(0, 1)))
-        features = features.view(*images.shape[:2], *features.shape[1:])
+        with self._compute.autocast():
+            features = body_features(self.network, channels_last(images.flatten(0, 1)))
+        features = features.float().view(*images.shape[:2], *features.shape[1:])
         losses = [
             self._loss(logits_of(mine, painted), target - 1)
             for mine, target, painted in zip(features, truth, strokes, strict=True)

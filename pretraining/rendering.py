@@ -32,14 +32,20 @@ class Material:
         Its correlation length in pixels, and how much longer it is along than across.
     relief : float
         How much brighter the middle of an object is than its border.
+    fade : float
+        How much of it is lost in places, where it looks like what `fades_to` is.
+    fades_to : (3,) float, optional
+        That colour.
     """
 
     colour: NDArray[np.float64]
     scatter: float
     texture: float
     grain: float
-    stretch: float
-    relief: float
+    stretch: float = 1.0
+    relief: float = 0.0
+    fade: float = 0.0
+    fades_to: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class Look:
         How uneven the light is.
     photons : float
         How much of the noise grows with the light.
+    haze : float
+        Light that is spread widely, as from what is out of focus.
     """
 
     materials: list[Material]
@@ -64,6 +72,7 @@ class Look:
     grain: float
     shading: float
     photons: float
+    haze: float = 0.0
 
 
 def plan_look(parts: int, random: Random) -> Look:
@@ -87,7 +96,7 @@ def plan_look(parts: int, random: Random) -> Look:
     return Look(
         materials,
         blur=random.uniform(0.3, 1.6),
-        noise=(0.02 + 0.45 * random.uniform() ** 2) * contrast,
+        noise=(0.02 + 0.4 * random.uniform() ** 3) * contrast,
         grain=random.choice([0.0, 0.0, 0.6, 1.0]),
         shading=random.uniform(0, 0.6) * contrast * random.integers(0, 2),
         photons=random.uniform(0, 1),
@@ -144,9 +153,20 @@ def render(
         if material.relief:
             depth = ndimage.distance_transform_edt(mask)
             value = value + material.relief * (np.minimum(depth / 6, 1) - 0.5)
-        colour = material.colour[:, None, None]
+        colour = _faded(material, shape, random)
         image = np.where(mask, colour + value, image)
     return _photograph(image.astype(np.float32), look, random)
+
+
+def _faded(
+    material: Material, shape: tuple[int, int], random: Random
+) -> NDArray[np.float64]:
+    """Return the colour everywhere, (3, Y, X) or (3, 1, 1)."""
+    colour = material.colour[:, None, None]
+    if material.fades_to is None or not material.fade:
+        return colour
+    lost = np.clip(smooth_noise(shape, 7, random) - 0.4, 0, 1) * material.fade
+    return colour + lost * (material.fades_to[:, None, None] - colour)
 
 
 def _texture(
@@ -162,6 +182,9 @@ def _photograph(
     image: NDArray[np.float32], look: Look, random: Random
 ) -> NDArray[np.float32]:
     """Let light be uneven, blur, and add noise."""
+    if look.haze:
+        wide = ndimage.gaussian_filter(image, (0, 8, 8))
+        image = image + look.haze * (wide - image)
     image = ndimage.gaussian_filter(image, (0, look.blur, look.blur))
     shape = image.shape[1:]
     if look.shading:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pretraining.geometry import KINDS, Draw, blobs, cells, regions, spots, threads
-from pretraining.rendering import Look, plan_look, render
+from pretraining.geometry import KINDS, blobs, cells, regions, spots, threads
+from pretraining.rendering import plan_look, render
+from pretraining.sights import SIGHTS, Style
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,29 +16,19 @@ if TYPE_CHECKING:
     Random = np.random.Generator
 
 _PARTS_PER_LAYER = 2
-
-
-@dataclass(frozen=True)
-class Style:
-    """How the images of a scene come about.
-
-    Attributes
-    ----------
-    draws : list of callable
-        What lies on top of each other, from the ground up.
-    inside : list of bool
-        For each of them: whether it is only seen inside of what lies below it.
-    look : Look
-        With a material for the ground and for two parts of each layer.
-    """
-
-    draws: list[Draw]
-    inside: list[bool]
-    look: Look
+_COMMON = 0.75
+"""Share of the styles that are of a common kind."""
 
 
 def plan_style(random: Random) -> Style:
-    """Draw a style: half of them are common sights, the others anything."""
+    """Draw a style: most of them are common sights, the others anything."""
+    if random.random() < _COMMON:
+        return SIGHTS[random.integers(len(SIGHTS))](random)
+    return _anything(random)
+
+
+def _anything(random: Random) -> Style:
+    """Put any kinds of things on each other, in any colours."""
     common = (
         (cells, blobs),
         (cells, blobs, spots),
@@ -58,7 +48,7 @@ def plan_style(random: Random) -> Style:
         kinds = tuple(KINDS[i] for i in random.integers(0, len(KINDS), number))
     inside = [n > 0 and random.random() < 0.5 for n in range(len(kinds))]
     look = plan_look(1 + _PARTS_PER_LAYER * len(kinds), random)
-    return Style([kind(random) for kind in kinds], inside, look)
+    return Style([kind(random) for kind in kinds], inside, look, [])
 
 
 def make_image(
