@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
+    from torch import nn
+    from torch.optim import Optimizer
 
 _KEY = "napari_fcn_checkpoint"
 _AVERAGE = "average."
@@ -71,6 +73,19 @@ class Checkpoint:
             raise _damaged("the checkpoint") from error
         return Model(self.config, network)
 
+    def unpack(
+        self, network: nn.Module, average: nn.Module, optimiser: Optimizer
+    ) -> None:
+        """Put back what `pack` took from a network, its average and its optimiser."""
+        network.load_state_dict(self.part("network"))
+        average.load_state_dict(self.part("average"))
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for key, tensor in self.part("optimiser").items():
+            number, name = key.split(".")
+            state.setdefault(int(number), {})[name] = tensor
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": state, "param_groups": groups})
+
     def save(self, path: Path) -> None:
         """Write to a ``.safetensors`` file, atomically.
 
@@ -88,6 +103,20 @@ class Checkpoint:
         content = save(tensors, metadata={_KEY: json.dumps(header)})
         with atomic_path(path) as temporary:
             temporary.write_bytes(content)
+
+
+def pack(
+    network: nn.Module, average: nn.Module, optimiser: Optimizer
+) -> dict[str, torch.Tensor]:
+    """Return the tensors of a run for `Checkpoint`; they go on changing."""
+    tensors: dict[str, torch.Tensor] = {}
+    for part, module in (("network", network), ("average", average)):
+        for name, tensor in module.state_dict().items():
+            tensors[f"{part}.{name}"] = tensor
+    for number, state in optimiser.state_dict()["state"].items():
+        for name, tensor in state.items():
+            tensors[f"optimiser.{number}.{name}"] = tensor
+    return tensors
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -11,7 +11,8 @@ import torch
 from napari_fcn.data.normalisation import measure
 from napari_fcn.engine.anchor import Anchor
 from napari_fcn.engine.augmentation import Augmenter
-from napari_fcn.engine.checkpoint import Checkpoint
+from napari_fcn.engine.best import BestWeights
+from napari_fcn.engine.checkpoint import Checkpoint, pack
 from napari_fcn.engine.device import (
     choose_compute,
     free_cache,
@@ -48,8 +49,6 @@ DEFAULT_BATCH = {2: 8, 3: 2}
 _SMALLEST_CROP = 16
 _MOST_FAULTS = 5
 _MOMENTUM = 0.1
-_CHANCE = 0.3
-"""Spread of the score of one held-out stroke, about; of n, divided by sqrt(n)."""
 
 
 class Trainer:
@@ -114,9 +113,7 @@ class Trainer:
         self._crop = self._choose_crop(config.crop)
         self.step_number = 0
         self._faults = 0
-        self._best: dict[str, torch.Tensor] | None = None
-        self._best_score: float | None = None
-        self._top_score = -1.0
+        self._best = BestWeights()
         if self.resumed is not None:
             self._restore(self.resumed)
         self._warn_of_unscored()
@@ -203,26 +200,11 @@ class Trainer:
 
     def checkpoint(self, seconds: float) -> Checkpoint:
         """Return the state of this run; its tensors go on changing."""
-        tensors = {}
-        for part, network in (("network", self._network), ("average", self._average)):
-            weights: dict[str, torch.Tensor] = network.state_dict()
-            for name, tensor in weights.items():
-                tensors[f"{part}.{name}"] = tensor
-        for number, state in self._optimiser.state_dict()["state"].items():
-            for name, tensor in state.items():
-                tensors[f"optimiser.{number}.{name}"] = tensor
-        config = self._described({})
-        return Checkpoint(config, self.step_number, seconds, tensors)
+        tensors = pack(self._network, self._average, self._optimiser)
+        return Checkpoint(self._described({}), self.step_number, seconds, tensors)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
-        self._network.load_state_dict(checkpoint.part("network"))
-        self._average.load_state_dict(checkpoint.part("average"))
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for key, tensor in checkpoint.part("optimiser").items():
-            number, name = key.split(".")
-            state.setdefault(int(number), {})[name] = tensor
-        groups = self._optimiser.state_dict()["param_groups"]
-        self._optimiser.load_state_dict({"state": state, "param_groups": groups})
+        checkpoint.unpack(self._network, self._average, self._optimiser)
         self.step_number = checkpoint.step
         self._say(f"Going on from step {checkpoint.step}.")
 
@@ -255,7 +237,7 @@ class Trainer:
 
     def forget_scores(self) -> None:
         """Compare no weights with those from before the annotation changed."""
-        self._best_score, self._top_score = None, -1.0
+        self._best.forget()
 
     def step(self, progress: float | None = None) -> float:
         """Train on one batch of crops.
@@ -368,14 +350,13 @@ class Trainer:
     def score(self, seconds: float = 0.0) -> Scored:
         """Score the averaged weights and keep them if none were clearly better.
 
-        What is held out scores, unless there is too little of it. A few strokes tell
-        little: of weights whose scores do not differ by more than chance, the latest
-        have learned most.
+        What is held out scores, unless there is too little of it.
         """
         held = not self.annotations.unscored_classes()
         score = self.task.score(self._predict, self._crop, held=held)
         if held:
-            self._keep_if_good(score.value)
+            pieces = self.annotations.held_pieces
+            self._best.offer(score.value, self._average.state_dict(), pieces)
         return Scored(
             self.step_number, seconds, score.value, score.parts, held, score.details
         )
@@ -386,13 +367,6 @@ class Trainer:
         with torch.inference_mode(), self.compute.autocast():
             output: torch.Tensor = self._average(tensor)
         return output[0].float().cpu()
-
-    def _keep_if_good(self, score: float) -> None:
-        self._top_score = max(self._top_score, score)
-        chance = _CHANCE / np.sqrt(max(1, self.annotations.held_pieces))
-        if score >= self._top_score - chance:
-            self._best_score = score
-            self._best = copy.deepcopy(self._average.state_dict())
 
     @property
     def current_network(self) -> torch.nn.Module:
@@ -420,11 +394,11 @@ class Trainer:
             Numbers about the run to be saved with the model.
         """
         network = copy.deepcopy(self._average).cpu()
-        if self._best is not None and self._best_score is not None:
-            network.load_state_dict(self._best)
+        if (weights := self._best.weights) is not None:
+            network.load_state_dict(weights)
         training = {
             "steps": self.step_number,
-            **self.task.facts(self._best_score),
+            **self.task.facts(self._best.score),
             **facts,
         }
         described = self._described(training)
