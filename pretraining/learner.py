@@ -19,9 +19,10 @@ import torch
 
 from napari_fcn.engine.device import choose_compute
 from napari_fcn.engine.losses import build_loss
-from napari_fcn.engine.solved_head import body_features, solve_ridge
+from napari_fcn.engine.solved_head import body_features
 from napari_fcn.networks.blocks import batch_norms
 from pretraining.episodes import stack
+from pretraining.ridge import solve_ridge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -292,3 +292,39 @@ def test_the_least_recently_used_blocks_are_forgotten_first():
     assert data.read == 3
     cache.read((0, (0,)), tops[1])
     assert data.read == 4
+
+
+@pytest.mark.parametrize(
+    ("shape", "crop"),
+    [
+        ((300, 320), (64, 64)),
+        ((300, 320), (33, 47)),
+        ((5, 7), (64, 64)),
+        ((1, 1), (16, 16)),
+        ((9, 40, 50), (8, 16, 16)),
+    ],
+)
+def test_covering_crops_hold_every_painted_pixel_once(shape, crop):
+    random = np.random.default_rng(3)
+    labels = random.choice([0, 1, 2], shape, p=[0.96, 0.02, 0.02]).astype(np.uint8)
+    labels.flat[0] = 1
+    names = "ZYX"[-len(shape) :]
+    cover = sampler(labels, names=names, ndim=len(shape)).cover(crop, 10**6)
+    _, values = scaled(numbered(shape))
+    places = {float(v): labels.flat[n] for n, v in enumerate(values.ravel())}
+    seen = []
+    for image, target in cover:
+        assert image.shape == (1, *crop)
+        for value, index in zip(image[0][target >= 0], target[target >= 0]):
+            assert places[float(value)] == index + 1
+            seen.append(float(value))
+    assert len(set(seen)) == len(seen) == np.count_nonzero(labels)
+
+
+def test_where_too_many_crops_would_be_needed_the_classes_take_turns():
+    labels = np.ones((300, 320), np.uint8)
+    labels[0, 0] = 2
+    found = [t for _, t in sampler(labels).cover((16, 16), 5)]
+    assert len(found) == 5
+    assert sum((t == 1).any() for t in found) == 1
+    assert {len(list(sampler(labels).cover((16, 16), n))) for n in (1, 9)} == {1, 9}

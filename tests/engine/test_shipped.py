@@ -8,7 +8,6 @@ from napari_fcn.config import NetworkConfig, TrainingConfig, classes_from_values
 from napari_fcn.data.annotations import LabelledImage
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.source import ImageSource
-from napari_fcn.engine.anchor import TRUST, Anchor
 from napari_fcn.engine.shipped import SHIPPED, start_from_shipped
 from napari_fcn.engine.solved_head import body_features
 from napari_fcn.engine.train import Budget, train
@@ -133,17 +132,3 @@ def test_without_shipped_weights_a_network_starts_from_nothing():
     trainer = Trainer([item], CLASSES, config, NetworkConfig())
     assert trainer.start == ""
     assert "start" not in trainer.live_model().config.training
-
-
-def test_the_anchor_counts_less_the_more_is_annotated():
-    network = build_network(NetworkConfig())
-    anchor = Anchor(network)
-    image = torch.rand(1, 1, 32, 32)
-    target = torch.full((1, 32, 32), -1)
-    target[:, :4] = 1
-    output = torch.zeros(1, 2, 32, 32)
-    losses = [float(anchor.loss(image, output, target, n)) for n in (TRUST, 4 * TRUST)]
-    assert losses[0] == pytest.approx(4 * losses[1])
-    assert losses[0] == pytest.approx(np.log(2), rel=1e-4)  # undecided output
-    everywhere = torch.zeros_like(target)
-    assert float(anchor.loss(image, output, everywhere, TRUST)) == 0

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from napari_fcn.config import NetworkConfig
-from napari_fcn.engine.solved_head import body_features, set_head, solve_ridge
+from napari_fcn.engine.solved_head import body_features, set_head, solve_logistic
 from napari_fcn.networks import build_network
 
 
@@ -14,37 +14,34 @@ def test_separable_classes_are_told_apart_whatever_their_number():
     features = torch.cat([few, many])
     features += 0.1 * torch.randn(features.shape, generator=random)
     classes = torch.tensor([1] * 3 + [0] * 500)
-    weight, bias = solve_ridge(features, classes)
+    weight, bias = solve_logistic(features, classes)
     logits = features @ weight.T + bias
     assert (logits.argmax(1) == classes).all()
     middle = torch.full((1, 4), 0.5) @ weight.T + bias  # halfway: neither is likelier
     assert float(middle.diff().abs()) < 0.5
 
 
-def test_it_is_the_weighted_least_squares_solution():
-    x = torch.tensor([[0.0], [1.0], [2.0], [5.0]])
-    classes = torch.tensor([0, 0, 0, 1])
-    weight, bias = solve_ridge(x, classes, ridge=0.0, scale=1.0)
-    # Each class counts 1/2: means 1 and 5, so the slope is cov / var of the mixture.
-    variance = 0.5 * ((1 + 0 + 1) / 3) + 4.0
-    assert float(weight[1]) == pytest.approx(0.5 * 0.5 * 4 / variance, rel=1e-5)
-    assert float(weight[1] * 3 + bias[1]) == pytest.approx(0.5, rel=1e-5)
-    assert torch.allclose(weight[0], -weight[1])
-
-
-def test_it_can_be_differentiated_with_respect_to_the_features():
-    random = torch.Generator().manual_seed(1)
-    x = torch.randn(12, 3, generator=random, dtype=torch.float64, requires_grad=True)
-    classes = torch.arange(12) % 3
-
-    def logits(features: torch.Tensor) -> torch.Tensor:
-        return solve_ridge(features, classes)[0].double()
-
-    assert torch.autograd.gradcheck(logits, x, eps=1e-3, atol=1e-2)
+def test_it_is_the_solution_of_the_weighted_problem():
+    """scikit-learn's solver, with the penalty in its units, finds the same."""
+    linear = pytest.importorskip("sklearn.linear_model")
+    random = torch.Generator().manual_seed(2)
+    classes = torch.tensor([0] * 30 + [1] * 10 + [2] * 5)
+    x = torch.randn(45, 3, generator=random) + classes[:, None] * torch.tensor(
+        [1, 2, 0]
+    )
+    weight, bias = solve_logistic(x, classes, penalty=0.1)
+    share = (1 / (3 * torch.bincount(classes).double()))[classes]
+    mean = share @ x.double()
+    deviation = (share @ (x - mean) ** 2).sqrt()
+    other = linear.LogisticRegression(C=1 / 0.1, tol=1e-8, max_iter=1000)
+    other.fit(((x - mean) / deviation).numpy(), classes.numpy(), share.numpy())
+    mine = torch.softmax(x @ weight.T + bias, 1).numpy()
+    theirs = other.predict_proba(((x - mean) / deviation).numpy())
+    assert abs(mine - theirs).max() < 1e-3
 
 
 def test_equal_features_do_not_break_it():
-    weight, bias = solve_ridge(torch.ones(6, 4), torch.tensor([0, 1] * 3))
+    weight, bias = solve_logistic(torch.ones(6, 4), torch.tensor([0, 1] * 3))
     assert torch.isfinite(weight).all()
     assert torch.isfinite(bias).all()
 

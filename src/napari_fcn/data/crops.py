@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -199,6 +200,56 @@ class CropSampler:
         jitter = [int(self._random.integers(-(c // 3), c // 3 + 1)) for c in crop]
         return self.read(key, centre + np.array(jitter), crop, held=False)
 
+    def cover(
+        self, crop: Sequence[int], most: int
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
+        """Read crops that hold what is annotated, each pixel once.
+
+        Each shows a part of the image with as much again around it, and targets in
+        that part only, so that a pixel is seen with what is near it.
+
+        Parameters
+        ----------
+        crop : sequence of int
+            Edge per spatial axis.
+        most : int
+            How many crops; where more would be needed, they are a random choice with
+            the classes in turn.
+
+        Yields
+        ------
+        image, target
+            As `read` returns them.
+        """
+        core = np.array([max(1, edge // 2) for edge in crop])
+        for key, part in self._parts(core, most):
+            start = np.array(part) * core
+            image, box = self.read_image(key, start + core // 2, crop)
+            target = self._target(key, box, crop, held=False)
+            inside = tuple(
+                slice(first - edges.start, first - edges.start + length)
+                for first, edges, length in zip(start, box, core, strict=True)
+            )
+            own = np.full_like(target, self._targets.nothing)
+            own[..., *inside] = target[..., *inside]
+            yield image, own
+
+    def _parts(
+        self, core: NDArray[np.integer[Any]], most: int
+    ) -> list[tuple[SampleKey, tuple[int, ...]]]:
+        """Choose parts of a grid in which something is annotated, each once."""
+        queues = []
+        for places in self._places:
+            found = [
+                (key, tuple(map(int, part)))
+                for key, coordinates in places
+                for part in np.unique(coordinates // core, axis=0)
+            ]
+            queues.append([found[i] for i in self._random.permutation(len(found))])
+        turns = chain.from_iterable(zip_longest(*queues))
+        chosen = dict.fromkeys(part for part in turns if part is not None)
+        return list(chosen)[:most]
+
     def read(
         self,
         key: SampleKey,
@@ -208,15 +259,25 @@ class CropSampler:
         held: bool,
     ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Read the crop nearest to `centre` that lies inside the image."""
-        number, sample = key
         image, box = self.read_image(key, centre, crop)
-        target = self._targets.target(number, sample, box, held)
+        return image, self._target(key, box, crop, held=held)
+
+    def _target(
+        self,
+        key: SampleKey,
+        box: tuple[slice, ...],
+        crop: Sequence[int],
+        *,
+        held: bool,
+    ) -> NDArray[Any]:
+        """Read the target of a box, extended to the size of a crop."""
+        target = self._targets.target(*key, box, held)
         pad = _missing(box, crop)
         if any(p for _, p in pad):
             lead = [(0, 0)] * (target.ndim - len(pad))
             value = self._targets.nothing
             target = np.pad(target, [*lead, *pad], constant_values=value)
-        return image, target
+        return target
 
     def read_image(
         self,

@@ -7,7 +7,7 @@ import math
 _WARM_UP = 10
 _HALF_LIFE = 300
 _FLOOR = 0.02
-_GENTLE = 0.1
+_GENTLE = 0.5
 _GENTLE_STEPS = 40
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from napari_fcn.data.normalisation import measure
-from napari_fcn.engine.anchor import Anchor
 from napari_fcn.engine.augmentation import Augmenter
 from napari_fcn.engine.best import BestWeights
 from napari_fcn.engine.checkpoint import Checkpoint, pack
@@ -29,6 +28,7 @@ from napari_fcn.engine.schedule import (
 )
 from napari_fcn.engine.shipped import SHIPPED, start_from_shipped
 from napari_fcn.engine.tasks import start_task
+from napari_fcn.engine.teacher import teacher_loss
 from napari_fcn.engine.tiling import round_up
 from napari_fcn.engine.transfer import transfer_weights
 from napari_fcn.errors import UserError
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from napari_fcn.config import ClassInfo, ModelConfig, NetworkConfig, TrainingConfig
     from napari_fcn.engine.tasks import Task
@@ -126,8 +127,7 @@ class Trainer:
         self.receptive_field = receptive_field(network, self.model_config.network.ndim)
         self._place(network)
         if self._must_solve_head(init):
-            self._solve_head(self._network)
-        self._anchor = self._drop_anchor()
+            self._solve_head()
         self._average = copy.deepcopy(self._network).eval()
 
     def _start(self, network: torch.nn.Module, init: Model | None) -> str:
@@ -154,21 +154,11 @@ class Trainer:
         known = {c.value for c in init.config.classes} if init else set()
         return any(c.value not in known for c in self.model_config.classes)
 
-    def _solve_head(self, network: torch.nn.Module) -> None:
-        network.eval()
+    def _solve_head(self) -> None:
+        self._network.eval()
         crop = self._choose_crop(self.config.crop)
-        self.task.solve_head(network, crop, self.compute.device)
+        self.task.solve_head(self._network, crop, self.compute.device)
         self._train_mode()
-
-    def _drop_anchor(self) -> Anchor | None:
-        """Return what the shipped weights make of the strokes, if they are used."""
-        network = build_network(self.model_config.network)
-        if self.start != SHIPPED or not start_from_shipped(network):
-            return None
-        layout = memory_format(self.model_config.network.ndim)
-        network = network.to(self.compute.device, memory_format=layout)  # type: ignore[call-overload]
-        self._solve_head(network)
-        return Anchor(network)
 
     def _train_mode(self) -> None:
         """Let the network learn; the statistics of shipped weights stay.
@@ -231,8 +221,6 @@ class Trainer:
     ) -> None:
         """Take over what was annotated or erased meanwhile on some samples."""
         self.task.refresh(number, samples)
-        if self._anchor is not None and any(self.annotations.class_pixels()):
-            self._solve_head(self._anchor.network)
         self.forget_scores()
 
     def forget_scores(self) -> None:
@@ -277,9 +265,8 @@ class Trainer:
         with self.compute.autocast():
             output = self._network(image)
         loss = self.task.loss(output, target)
-        if self._anchor is not None:
-            annotated = sum(self.annotations.class_pixels())
-            loss = loss + self._anchor.loss(image, output, target, annotated)
+        if self.start == SHIPPED:
+            loss = loss + self._from_teacher(image, output, target)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         value = float(loss.detach())
@@ -291,6 +278,12 @@ class Trainer:
         else:
             self._recover()
         return value
+
+    def _from_teacher(self, image: Tensor, output: Tensor, target: Tensor) -> Tensor:
+        with torch.no_grad(), self.compute.autocast():
+            wanted = self._average(image)
+        annotated = sum(self.annotations.class_pixels())
+        return teacher_loss(wanted, output, target, annotated)
 
     def _follow_statistics(self) -> None:
         """Let batch norm average all steps so far at first, then the latest ones.
@@ -339,7 +332,6 @@ class Trainer:
             self.compute = choose_compute("cpu", "auto")
             self._place(self._network)
             self._average = self._average.to(self.compute.device)
-            self._anchor = self._drop_anchor()
             self._say("The GPU's memory ran out; going on with the processor.")
         else:
             raise UserError(

@@ -11,7 +11,7 @@ from napari_fcn.config import ModelConfig
 from napari_fcn.data.annotations import PIECES_NEEDED, Annotations
 from napari_fcn.engine.losses import build_loss
 from napari_fcn.engine.metrics import Confusion
-from napari_fcn.engine.solved_head import body_features, set_head, solve_ridge
+from napari_fcn.engine.solved_head import body_features, set_head, solve_logistic
 from napari_fcn.engine.tasks.base import Score, Task, common_channels, with_channels
 from napari_fcn.errors import UserError
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from napari_fcn.engine.augmentation import Augmenter
     from napari_fcn.engine.tasks.base import Predict
 
-_SOLVED_ON = 16
-"""Crops whose painted pixels the first head is solved from."""
+_SOLVED_ON = 64
+"""Crops, at the most, whose painted pixels the first head is solved from."""
 
 
 class Segmentation(Task):
@@ -92,19 +92,18 @@ class Segmentation(Task):
     def solve_head(
         self, network: nn.Module, crop: Sequence[int], device: torch.device
     ) -> None:
-        """Solve the last layer on crops around the strokes, as they are."""
+        """Solve the last layer on the strokes, each painted pixel once."""
         features, classes = [], []
         with torch.inference_mode():
-            for _ in range(_SOLVED_ON):
-                crops = self._sampler.draw(1, crop)
-                image = torch.from_numpy(crops.image).to(device)
-                found = body_features(network, image).movedim(1, -1)
-                target = torch.from_numpy(crops.target)
+            most = max(_SOLVED_ON, len(self.config.classes))
+            for crop_image, crop_target in self._sampler.cover(crop, most):
+                image = torch.from_numpy(crop_image)[None].to(device)
+                found = body_features(network, image)[0].movedim(0, -1)
+                target = torch.from_numpy(crop_target)
                 seen = target >= 0
-                features.append(found[seen.to(device)])
+                features.append(found[seen.to(device)].cpu())
                 classes.append(target[seen])
-        painted = torch.cat(classes).to(device)
-        set_head(network, *solve_ridge(torch.cat(features), painted))
+        set_head(network, *solve_logistic(torch.cat(features), torch.cat(classes)))
 
     def loss(self, output: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:
         """Return the loss that the settings name, over annotated pixels."""
