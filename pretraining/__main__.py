@@ -38,9 +38,12 @@ def main() -> None:
 
 
 def weights_file(network: nn.Module, about: dict[str, object]) -> bytes:
-    """Return the body's weights in half precision, with how they came about."""
+    """Return the body's weights, kernels in half precision, and how they came about.
+
+    What batch norm has gathered may exceed the range of half precision.
+    """
     tensors = {
-        name: tensor.half().contiguous()
+        name: (tensor.half() if tensor.ndim > 1 else tensor).contiguous()
         for name, tensor in network.state_dict().items()
         if not name.startswith("head.")
     }

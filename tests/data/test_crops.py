@@ -315,7 +315,9 @@ def test_covering_crops_hold_every_painted_pixel_once(shape, crop):
     seen = []
     for image, target in cover:
         assert image.shape == (1, *crop)
-        for value, index in zip(image[0][target >= 0], target[target >= 0]):
+        for value, index in zip(
+            image[0][target >= 0], target[target >= 0], strict=True
+        ):
             assert places[float(value)] == index + 1
             seen.append(float(value))
     assert len(set(seen)) == len(seen) == np.count_nonzero(labels)

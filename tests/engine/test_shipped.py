@@ -35,6 +35,12 @@ def dice(found, truth):
     return 2 * ((found > 0) & truth).sum() / ((found > 0).sum() + truth.sum())
 
 
+def test_every_shipped_weight_is_a_number():
+    network = build_network(NetworkConfig())
+    assert start_from_shipped(network)
+    assert all(torch.isfinite(tensor).all() for tensor in network.state_dict().values())
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_a_grey_image_gives_the_same_features_in_any_number_of_channels(channels):
     grey = torch.rand(1, 1, 32, 32)
