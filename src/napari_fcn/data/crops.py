@@ -230,8 +230,9 @@ class CropSampler:
                 slice(first - edges.start, first - edges.start + length)
                 for first, edges, length in zip(start, box, core, strict=True)
             )
+            part_of_all = (*[slice(None)] * (target.ndim - len(inside)), *inside)
             own = np.full_like(target, self._targets.nothing)
-            own[..., *inside] = target[..., *inside]
+            own[part_of_all] = target[part_of_all]
             yield image, own
 
     def _parts(

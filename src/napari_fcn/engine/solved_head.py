@@ -99,7 +99,7 @@ def solve_logistic(
         optimiser.zero_grad()
         apart = F.cross_entropy(standard @ weight.T + bias, classes, reduction="none")
         loss = share @ apart + penalty / 2 * weight.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return float(loss.detach())
 
     optimiser.step(objective)
