@@ -9,6 +9,7 @@ from qtpy.QtTest import QTest
 
 from napari_fcn.config import CountingSettings
 from napari_fcn.project.targets import read_targets
+from napari_fcn.widgets.correct_dock import CorrectDock
 from napari_fcn.workbench.count_sums import SLICE
 
 SIZE = 128
@@ -156,3 +157,25 @@ def test_without_dots_it_says_what_to_do_and_measures_the_size(window, spots):
     sizes = window.workbench.project.record.counting.sizes
     assert sizes[2] == pytest.approx(panel.size.value())
     assert "draw one object here" not in window.viewer.layers
+
+
+def test_areas_are_kept_for_testing_while_objects_are_counted(window, spots):
+    """Drawn in the dock Correct, or those that are dotted, which stay as they are."""
+    start(window, spots[0])
+    scene, dock = window.host.scene, CorrectDock(window.viewer, window.host)
+    window.viewer.window.add_dock_widget(dock, name="Correct", tabify=True)
+    areas = dock.corrections.draw_areas()
+    areas.add_rectangles(np.array([[10, 20], [60, 90]]))
+    QTest.mouseClick(dock.test_button, Qt.MouseButton.LeftButton)
+    assert "dot on every object" in dock.message.text()
+    (box,) = scene.image.testing
+    assert np.abs(np.array(box) - ((10, 61), (20, 91))).max() <= 1
+    assert dock.corrections.tested in window.viewer.layers
+    scene.targets.areas.add_rectangles(np.array([[0, 0], [127, 90]]))
+    window.viewer.layers.selection.active = scene.targets.areas
+    QTest.mouseClick(dock.test_button, Qt.MouseButton.LeftButton)
+    assert len(scene.image.testing) == 2
+    assert len(targets(window).dotted) == 1
+    # what is for strokes says so, and paints nothing where nobody sees it
+    dock.fill_button.click()
+    assert "This is for strokes" in dock.message.text()

@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from napari_fcn.project import ProjectImage
     from napari_fcn.workbench.protocol import Suggested
 
+_THEN = {
+    "segmentation": "paint in it what is right",
+    "density": "put a dot on every object in it",
+}
+
 
 class CorrectDock(QWidget):
     """Ways to say what is right other than by strokes.
@@ -225,9 +230,10 @@ class CorrectDock(QWidget):
         self._try(lambda: self.scene.show_probability(UNCERTAINTY if wanted else None))
 
     def _test_areas(self) -> None:
+        then = _THEN.get(self.workbench.task, "it scores what is predicted there")
         self._try(
             self.corrections.test_areas,
-            "Nothing inside is learned from any more; paint in it what is right.",
+            f"Nothing inside is learned from any more; {then}.",
         )
         self._on_opened()
 

@@ -16,7 +16,7 @@ from napari_fcn.widgets.view import visible
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari.layers import Labels
+    from napari.layers import Labels, Layer
     from numpy.typing import NDArray
 
     from napari_fcn.project import ProjectImage
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _MOST_PLANES = 200
 _CLOSED = ("rectangle", "polygon", "ellipse")
 _NO_IMAGE = "Choose an image first, and press Start labelling."
+_NO_STROKES = "This is for strokes; choose the first task in Label & Train for it."
 
 
 class Corrections:
@@ -85,15 +86,15 @@ class Corrections:
 
     def draw_areas(self) -> Shapes:
         """Show a layer to draw areas in."""
-        image, strokes = self._here()
+        image, over = self._over()
         layers = self._scene.viewer.layers
         if self.areas is None or self.areas not in layers:
             self.areas = Shapes(
-                ndim=strokes.ndim,
+                ndim=over.ndim,
                 name=f"{image.name} – areas",
                 edge_color="#ffffff",
                 face_color="#ffffff30",
-                **placement(strokes, strokes.ndim),
+                **placement(over, over.ndim),
             )
             layers.append(self.areas)
         self.areas.mode = "add_polygon"
@@ -150,10 +151,10 @@ class Corrections:
         UserError
             If no area is drawn.
         """
-        image, strokes = self._here()
+        image, over = self._over()
         first, second = self._plane_axes(image)
         boxes = list(image.testing)
-        for plane, mask in self._masks(image, strokes):
+        for plane, mask in self._masks(image, over):
             if not mask.any():
                 continue
             box = [(i, i + 1) if isinstance(i, int) else (0, 0) for i in plane]
@@ -168,19 +169,19 @@ class Corrections:
 
     def test_image(self, whole: bool) -> None:
         """Keep the whole image for testing, or nothing of it."""
-        image, _ = self._here()
+        image, _ = self._over()
         box = tuple((0, n) for n in image.label_shape)
         self._scene.note(self._book.set_testing(image, (box,) if whole else ()))
         self.show_testing()
 
     def show_testing(self) -> None:
         """Show the boxes that are for testing only; a whole image has none."""
-        image, strokes = self._scene.image, self._scene.strokes
+        image, over = self._scene.image, self._surface()
         layers = self._scene.viewer.layers
         if self.tested is not None and self.tested in layers:
             layers.remove(self.tested)
         self.tested = None
-        if image is None or strokes is None or self._scene.layer not in layers:
+        if image is None or over is None or self._scene.layer not in layers:
             return
         corners = [c for box in image.testing for c in self._corners(image, box)]
         if not corners:
@@ -190,10 +191,10 @@ class Corrections:
             corners,
             shape_type="rectangle",
             name=f"{image.name} – for testing",
-            edge_color="#00e5ff",
+            edge_color="#c08bff",
             face_color="transparent",
             edge_width=max(1.0, max(image.label_shape) / 400),
-            **placement(strokes, strokes.ndim),
+            **placement(over, over.ndim),
         )
         self.tested.editable = False
         layers.append(self.tested)
@@ -217,7 +218,21 @@ class Corrections:
 
     # Where it is
 
+    def _surface(self) -> Layer | None:
+        """Return a layer of the size of the labels, whatever the task."""
+        targets = self._scene.targets
+        areas = targets.areas if targets is not None else None
+        return self._scene.surface or areas
+
+    def _over(self) -> tuple[ProjectImage, Layer]:
+        image, over = self._scene.image, self._surface()
+        if image is None or over is None:
+            raise UserError(_NO_IMAGE)
+        return image, over
+
     def _here(self) -> tuple[ProjectImage, Labels]:
+        if self._book.project is not None and self._book.task != "segmentation":
+            raise UserError(_NO_STROKES)
         image, strokes = self._scene.image, self._scene.strokes
         if image is None or strokes is None:
             raise UserError(_NO_IMAGE)
@@ -253,9 +268,7 @@ class Corrections:
             raise UserError("Nothing is predicted yet; train first.")
         return found, plane
 
-    def _masks(
-        self, image: ProjectImage, strokes: Labels
-    ) -> Iterator[tuple[Plane, Mask]]:
+    def _masks(self, image: ProjectImage, over: Layer) -> Iterator[tuple[Plane, Mask]]:
         areas = self._scene.viewer.layers.selection.active
         if not isinstance(areas, Shapes):
             areas = self.areas
@@ -268,10 +281,10 @@ class Corrections:
             if kind not in _CLOSED:
                 continue
             world = np.array([areas.data_to_world(c) for c in corners])
-            if world.shape[1] < strokes.ndim:  # drawn on a picture without sliders
+            if world.shape[1] < over.ndim:  # drawn on a picture without sliders
                 lead = np.repeat(current[None, : -world.shape[1]], len(world), 0)
                 world = np.concatenate([lead, world], 1)
-            points = np.array([strokes.world_to_data(w) for w in world])
+            points = np.array([over.world_to_data(w) for w in world])
             points = np.array([self._without_channel(p) for p in points])
             index: list[int | slice] = [slice(None)] * len(image.label_shape)
             for axis in range(len(index)):
