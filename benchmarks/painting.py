@@ -116,7 +116,7 @@ def _step(layer: Labels, step: Callable[[], object]) -> None:
     """Undo or redo as the window does; the labels are written a little later, too."""
     step()
     layer.data.keep()
-    layer.refresh()
+    layer.refresh(thumbnail=False, extent=False, highlight=False)
 
 
 def _go_to(layer: Labels, z: int) -> None:

@@ -276,7 +276,7 @@ class ImageLayers(OverImage):
             if self.skip is not None:
                 region.insert(self.skip, slice(None))
             go_to(self.viewer, self.strokes, tuple(region))
-            self.strokes.refresh()
+            self.refresh({"strokes"})
 
     def _on_paint(self) -> None:
         self.workbench.keep_stroke(self.image.key)
