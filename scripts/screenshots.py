@@ -95,6 +95,7 @@ def take_project(folder: Path, host: Host) -> None:
     QTest.qWait(3000)
     host.viewer.window._qt_window.grab().save(str(folder / "unsure.png"))
     correct.unsure_check.setChecked(False)
+    host.marker.hide()
 
 
 def take_network(folder: Path, host: Host) -> None:

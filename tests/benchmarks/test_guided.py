@@ -32,13 +32,29 @@ def test_pixels_for_the_best_of_the_other_side():
     assert guided._pixels_needed(curve(0, 0.1), curve(0, 0.9)) == "-"
 
 
+def test_pieces_are_cut_alike():
+    random = np.random.default_rng(0)
+    stack = random.integers(0, 9, (6, 300, 280))
+    data = Dataset("stack", [stack], [stack % 2], "ZYX")
+    found = guided._odd_sections(data)
+    assert len(found.planes) == 3
+    np.testing.assert_array_equal(found.images[1], stack[3, -256:, -256:])
+    sizes = [(256, 256), (300, 257), (256, 258)]
+    images = [random.integers(0, 9, size) for size in sizes]
+    data = Dataset("images", images, [i % 2 for i in images], "YX")
+    found = guided._larger_images(data)
+    assert [i.shape for i in found.images] == [(256, 256)] * 2
+    for image, truth in zip(found.images, found.truths, strict=True):
+        np.testing.assert_array_equal(image % 2, truth)
+
+
 def test_both_sides_paint_and_learn(monkeypatch):
     monkeypatch.setattr(guided, "FIRST_STEPS", 2)
     monkeypatch.setattr(guided, "STEPS", 1)
     image, truth = blobs(slices=4, size=96, seed=1)
     truth = np.minimum(truth, 2)
     data = Dataset("blobs", list(image), list(truth), "YX")
-    report = guided.measure([guided._split(data)], draws=1, places=2)
+    report = guided.measure([guided._split(data)], draws=[0], places=2)
     assert [row["side"] for row in report.rows] == ["random", "guided"]
     for detail in report.details:
         painted = [point["painted"] for point in detail["curve"]]

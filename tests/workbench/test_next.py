@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,31 @@ def test_places_are_unpainted_and_spread_over_images_and_slices(book, network):
         before.append((place.key, place.region))
     assert {key for key, _ in before} == {e.key for e in entries}
     assert len({(key, region[0].start) for key, region in before}) >= 5
+
+
+def test_asked_again_it_goes_on_though_nothing_was_painted(book, network):
+    stack = book.add_image(PIXELS, AXES, "stack")
+    before = [(stack.key, (slice(0, 1), slice(5, 6), slice(5, 6)))] * 3
+    flat = book.add_image(PIXELS[0], Axes.of("YX"), "flat")
+    places = []
+    for seed in range(12):
+        place = ask(book, network, before, seed)
+        before.append((place.key, place.region))
+        if place.key == flat.key:
+            places.append([part.start for part in place.region])
+            reach = place.reach
+    assert len(places) >= 4
+    away = [np.subtract(a, b) for a, b in combinations(places[:4], 2)]
+    assert min(np.hypot(*step) for step in away) > reach / 2
+
+
+def test_where_nothing_is_to_be_learned_the_next_image_is_looked_at(book, network):
+    for number in range(3):
+        painted = book.add_image(PIXELS[0], Axes.of("YX"), f"painted {number}")
+        book.labels(painted.key)[...] = 1
+    free = book.add_image(PIXELS[1], Axes.of("YX"), "free")
+    book.flush()
+    assert {ask(book, network, seed=seed).key for seed in range(6)} == {free.key}
 
 
 def test_without_a_network_or_with_all_painted_it_is_said(book, network):

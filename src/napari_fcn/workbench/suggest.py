@@ -1,4 +1,9 @@
-"""Where to paint next: a look at parts of all images with the network as it is now."""
+"""Where to paint next: images and slices in turn, and there where it is unsure.
+
+Where parts of all images compete in how unsure the network is of them, one is sent to odd
+images, from which a network that knows little yet may learn less than from any other. So
+the parts are drawn evenly, and only the place inside is chosen by the network.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +31,12 @@ if TYPE_CHECKING:
     from napari_fcn.workbench.live import LiveNetwork
 
 _PARTS = 8
-"""How many parts of the images are looked at for one suggestion."""
+"""How many parts of the images are looked at for one suggestion, at the most."""
+_ENOUGH = 0.1
+"""How unsure the network must be of a place; else the next part is looked at, too."""
 _EDGE = {2: 192, 3: 48}
 _REACH = {2: 64, 3: 16}
 """Edge of the area that is to be unsure as a whole: about what one paints in."""
-_AGAIN = 2.0
-"""How much less a place is worth for each time that its image and sample were seen."""
 
 
 class _Part(NamedTuple):
@@ -41,7 +46,6 @@ class _Part(NamedTuple):
     source: ImageSource
     sample: tuple[int, ...]
     region: Region
-    visits: float
 
 
 def run_suggest(
@@ -50,7 +54,7 @@ def run_suggest(
     tell: Callable[[Suggested | Message], None],
     pump: Callable[[], None],
 ) -> None:
-    """Tell the most useful place found; a `Message` where none can be.
+    """Tell a useful place; a `Message` where none can be found.
 
     Parameters
     ----------
@@ -66,13 +70,14 @@ def run_suggest(
     if network is None:
         tell(Message("Train first: where to paint next is asked of the network."))
         return
-    best, most = None, 0.0
+    best: Suggested | None = None
     try:
         for part in _parts(command, network):
             found = _judge(command, part, network)
-            worth = found.doubt / _AGAIN**part.visits
-            if worth > most:
-                best, most = found, worth
+            if found.doubt > (best.doubt if best is not None else 0.0):
+                best = found
+            if found.doubt >= _ENOUGH:
+                break
             pump()
     except UserError as error:
         tell(Message(str(error)))
@@ -110,8 +115,7 @@ def _parts_of(
     samples = list(source.samples())
     order = [samples[i] for i in random.permutation(len(samples))]
     for sample in cycle(sorted(order, key=lambda sample: visits[sample])):
-        seen = visits[sample] + len(earlier) / len(samples)
-        yield _Part(image, source, sample, _region(source, network, random), seen)
+        yield _Part(image, source, sample, _region(source, network, random))
 
 
 def _region(
@@ -137,12 +141,34 @@ def _judge(command: Suggest, part: _Part, network: LiveNetwork) -> Suggested:
     doubt, region = _doubt(part, network)
     labels = part.image.labels(command.project, writable=False)
     painted = np.asarray(source.read_labels(labels, sample, region)) > 0
+    for place in _earlier(command, part, region):
+        painted[place] = True
     reach = min(_REACH[source.ndim], max(4, min(source.spatial_shape) // 4))
     value, place = most_useful(doubt, painted, reach)
     middle = [p + s.start for p, s in zip(place, region, strict=True)]
     where = source.label_index(sample, tuple(slice(m, m + 1) for m in middle))
     found = tuple(i if isinstance(i, slice) else slice(i, i + 1) for i in where)
     return Suggested(part.image.key, found, value, reach)
+
+
+def _earlier(
+    command: Suggest, part: _Part, region: Region
+) -> Iterator[tuple[int, ...]]:
+    """Yield where in a part places were suggested before: as good as painted."""
+    axes, ndim = part.source.label_axes, part.source.ndim
+    for key, where in command.before:
+        if key != part.image.key:
+            continue
+        sample = tuple(where[axis].start for axis in axes.samples(ndim))
+        place = tuple(
+            where[axis].start - bounds.start
+            for axis, bounds in zip(axes.spatial(ndim), region, strict=True)
+        )
+        sizes = (bounds.stop - bounds.start for bounds in region)
+        if sample == part.sample and all(
+            0 <= p < n for p, n in zip(place, sizes, strict=True)
+        ):
+            yield place
 
 
 def _doubt(part: _Part, network: LiveNetwork) -> tuple[NDArray[np.float32], Region]:
