@@ -1,8 +1,9 @@
 """Where to paint next: images and slices in turn, and there where it is unsure.
 
-Where parts of all images compete in how unsure the network is of them, one is sent to odd
-images, from which a network that knows little yet may learn less than from any other. So
-the parts are drawn evenly, and only the place inside is chosen by the network.
+Where parts of all images compete in how unsure the network is of them, one is sent to
+odd images, from which a network that knows little yet may learn less than from any
+other. So the parts are drawn evenly, and only the place inside is chosen by the
+network.
 """
 
 from __future__ import annotations
