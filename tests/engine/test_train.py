@@ -306,3 +306,19 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
             load_checkpoint(path)
     with pytest.raises(UserError, match="start training anew"):
         load_checkpoint(tmp_path / "missing.safetensors")
+
+
+def test_gradients_that_are_no_numbers_do_not_reach_the_weights():
+    """As bfloat16 gives them for some operations, with a loss that is a number."""
+    images, truths = discs()
+    config = QUICK.model_copy(update={"precision": "bfloat16"})
+    item = LabelledImage(ImageSource(images[0], Axes.of("YX"), 2), strokes(truths[0]))
+    trainer = Trainer([item], classes_from_values([1, 2]), config, SMALL)
+    parameter = next(trainer.current_network.parameters())
+    hook = parameter.register_hook(lambda gradient: gradient * torch.nan)
+    assert np.isfinite(trainer.step())
+    hook.remove()
+    assert trainer.compute.dtype == torch.float32
+    assert np.isfinite(trainer.step())
+    weights = trainer.best_model().network.state_dict().values()
+    assert all(torch.isfinite(tensor).all() for tensor in weights)

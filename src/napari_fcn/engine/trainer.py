@@ -270,8 +270,8 @@ class Trainer:
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         value = float(loss.detach())
-        if np.isfinite(value):
-            torch.nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
+        slope = float(torch.nn.utils.clip_grad_norm_(self._network.parameters(), 5.0))
+        if np.isfinite(value) and np.isfinite(slope):
             self._optimiser.step()
             self._update_average()
             self._faults = 0
@@ -296,7 +296,11 @@ class Trainer:
             module.momentum = momentum
 
     def _recover(self) -> None:
-        """Go back to the averaged weights after a loss that is not a number."""
+        """Go back to the averaged weights after what is not a number; in float32.
+
+        In bfloat16 the gradients of some operations are, with a loss that is one.
+        """
+        self.compute = self.compute.exact()
         self._faults += 1
         if self._faults > _MOST_FAULTS:
             raise UserError(
