@@ -13,6 +13,7 @@ from qtpy.QtGui import QCloseEvent, QDropEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMessageBox
 from tests.disks import small_disk
+from tests.engines import NoEngine
 
 from napari_fcn.data import samples
 from napari_fcn.data.axes import Axes
@@ -20,10 +21,11 @@ from napari_fcn.engine.model import load_model
 from napari_fcn.errors import UserError
 from napari_fcn.project import Project
 from napari_fcn.project.history import History
+from napari_fcn.project.snapshots import Snapshot
 from napari_fcn.widgets.host import Host
 from napari_fcn.widgets.opening import get_project_reader, open_project
 from napari_fcn.widgets.preference import prefer_for_projects
-from napari_fcn.widgets.project_dock import ProjectDock
+from napari_fcn.widgets.project_dock import ProjectDock, _title
 from napari_fcn.widgets.train_dock import TrainDock
 from napari_fcn.workbench.session import Workbench
 
@@ -149,6 +151,11 @@ def test_moved_from_the_dock_while_shown(window, made, tmp_path):
     dock.deleteLater()
 
 
+def test_networks_of_the_same_second_have_titles_of_their_own(tmp_path):
+    one, other = (Snapshot(tmp_path, 1e9, steps, None) for steps in (6, 12))
+    assert _title(one) != _title(other)
+
+
 def test_networks_compared_and_returned_to(window, made):
     dock = ProjectDock(window.viewer, window.host)
     dock.open(made)
@@ -243,22 +250,6 @@ def test_closing_over_strokes_that_no_disk_takes(
         assert (kept[0, 5:40, 5:40] == 1).all()
         assert not kept[1].any()
         assert kept.can_redo
-
-
-class NoEngine:
-    """Nothing is trained here."""
-
-    pid = None
-
-    def send(self, command) -> None:
-        """Do nothing."""
-
-    def events(self) -> list:
-        """Tell nothing."""
-        return []
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 def test_the_start_list(window, made, stack_file):

@@ -215,10 +215,10 @@ class ProjectDock(QWidget):
         """Return to the network that is chosen in the list."""
         chosen = self._chosen_models()
         if len(chosen) == 1:
-            when = _when(chosen[0].time)
             self._try(
                 lambda: self._go_back_to(chosen[0]),
-                f"The network of {when} is in use now; Train goes on from it.",
+                f"The network of {_title(chosen[0])} is in use now; Train goes on from "
+                "it.",
             )
 
     def _go_back_to(self, snapshot: Snapshot) -> None:
@@ -231,8 +231,8 @@ class ProjectDock(QWidget):
         if not 1 <= len(chosen) <= 2:
             return
         later = chosen[0].path if len(chosen) == 2 else None
-        now = _when(chosen[0].time) if len(chosen) == 2 else "now"
-        self._compared = (_when(chosen[-1].time), now)
+        now = _title(chosen[0]) if len(chosen) == 2 else "now"
+        self._compared = (_title(chosen[-1]), now)
         self._try(lambda: self.workbench.compare(chosen[-1].path, later))
 
     def _on_compared(self, event: Compared) -> None:
@@ -321,3 +321,8 @@ def _list(tip: str) -> QListWidget:
 
 def _when(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime("%d %b, %H:%M:%S")
+
+
+def _title(snapshot: Snapshot) -> str:
+    """Return what tells a network from all others, also of the same second."""
+    return f"{_when(snapshot.time)} ({snapshot.steps} steps)"
