@@ -9,7 +9,7 @@ Materials are listed for the ground and for the two parts of each layer, see
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,7 +80,8 @@ def electron_microscopy(random: Random) -> Style:
         spots(random),
     ]
     wanted = [{2}, {2}, {3, 4}, {1}, {2, 4}]
-    return _style(draws, [False, True, True], materials, _grey_optics(random), wanted)
+    look = _optics(random, noise=(0.005, 0.15), blur=(0.4, 1.8), haze=0.2)
+    return _style(draws, [False, True, True], materials, look, wanted)
 
 
 def fluorescent_nuclei(random: Random) -> Style:
@@ -196,10 +197,6 @@ def _level(value: float) -> NDArray[np.float64]:
     return np.full(3, float(value))
 
 
-def _grey_optics(random: Random) -> Look:
-    return _optics(random, noise=(0.005, 0.15), blur=(0.4, 1.8), haze=0.2)
-
-
 def _optics(
     random: Random,
     noise: tuple[float, float],
@@ -226,8 +223,7 @@ def _style(
     optics: Look,
     wanted: list[set[int]],
 ) -> Style:
-    optics.materials.extend(materials)
-    return Style(draws, inside, optics, wanted)
+    return Style(draws, inside, replace(optics, materials=materials), wanted)
 
 
 SIGHTS: tuple[Plan, ...] = (

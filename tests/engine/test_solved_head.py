@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pretraining.ridge import solve_ridge
 
 from napari_fcn.config import NetworkConfig
 from napari_fcn.engine.solved_head import body_features, set_head, solve_logistic
 from napari_fcn.networks import build_network
 
+SOLVERS = pytest.mark.parametrize("solve", [solve_logistic, solve_ridge])
 
-def test_separable_classes_are_told_apart_whatever_their_number():
+
+@SOLVERS
+def test_separable_classes_are_told_apart_whatever_their_number(solve):
     random = torch.Generator().manual_seed(0)
     few, many = torch.full((3, 4), 2.0), torch.full((500, 4), -1.0)
     features = torch.cat([few, many])
     features += 0.1 * torch.randn(features.shape, generator=random)
     classes = torch.tensor([1] * 3 + [0] * 500)
-    weight, bias = solve_logistic(features, classes)
+    weight, bias = solve(features, classes)
     logits = features @ weight.T + bias
     assert (logits.argmax(1) == classes).all()
     middle = torch.full((1, 4), 0.5) @ weight.T + bias  # halfway: neither is likelier
@@ -40,8 +44,9 @@ def test_it_is_the_solution_of_the_weighted_problem():
     assert abs(mine - theirs).max() < 1e-3
 
 
-def test_equal_features_do_not_break_it():
-    weight, bias = solve_logistic(torch.ones(6, 4), torch.tensor([0, 1] * 3))
+@SOLVERS
+def test_equal_features_do_not_break_it(solve):
+    weight, bias = solve(torch.ones(6, 4), torch.tensor([0, 1] * 3))
     assert torch.isfinite(weight).all()
     assert torch.isfinite(bias).all()
 

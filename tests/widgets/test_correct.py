@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from tests.engines import NoEngine
 
 from napari_fcn.config import ClassInfo
 from napari_fcn.data import samples
@@ -20,24 +21,6 @@ CLASSES = (
     ClassInfo(value=2, name="cell"),
     ClassInfo(value=3, name="debris"),
 )
-
-
-class NoEngine:
-    """Notes what it is asked."""
-
-    pid = None
-
-    def __init__(self) -> None:
-        self.asked: list = []
-
-    def send(self, command) -> None:
-        self.asked.append(command)
-
-    def events(self) -> list:
-        return []
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture

@@ -8,29 +8,12 @@ import pytest
 import zarr
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
+from tests.engines import NoEngine
 
 from napari_fcn.widgets.apply_dock import ApplyDock
 from napari_fcn.widgets.host import Host
 from napari_fcn.widgets.train_dock import TrainDock
 from napari_fcn.workbench.session import Workbench
-
-
-class NoEngine:
-    """Stands where no engine plays a role: takes commands, tells nothing."""
-
-    pid = 0
-
-    def __init__(self) -> None:
-        self.commands: list = []
-
-    def send(self, command) -> None:
-        self.commands.append(command)
-
-    def events(self):
-        return iter(())
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from tests.engines import NoEngine
+
 from napari_fcn.project import Project
 from napari_fcn.workbench.session import Workbench
 
@@ -41,19 +43,3 @@ def test_the_curve_of_a_reopened_project(bench, tmp_path):
     assert len(said) == 1
     assert "damaged and not shown" in said[0]
     third.close()
-
-
-class NoEngine:
-    """Nothing is trained here."""
-
-    pid = None
-
-    def send(self, command) -> None:
-        """Do nothing."""
-
-    def events(self) -> list:
-        """Tell nothing."""
-        return []
-
-    def close(self) -> None:
-        """Do nothing."""

@@ -225,7 +225,7 @@ class CropSampler:
         for key, part in self._parts(core, most):
             start = np.array(part) * core
             image, box = self.read_image(key, start + core // 2, crop)
-            target = self._target(key, box, crop, held=False)
+            target = self.read_target(key, box, crop, held=False)
             inside = tuple(
                 slice(first - edges.start, first - edges.start + length)
                 for first, edges, length in zip(start, box, core, strict=True)
@@ -261,9 +261,9 @@ class CropSampler:
     ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Read the crop nearest to `centre` that lies inside the image."""
         image, box = self.read_image(key, centre, crop)
-        return image, self._target(key, box, crop, held=held)
+        return image, self.read_target(key, box, crop, held=held)
 
-    def _target(
+    def read_target(
         self,
         key: SampleKey,
         box: tuple[slice, ...],
@@ -271,7 +271,7 @@ class CropSampler:
         *,
         held: bool,
     ) -> NDArray[Any]:
-        """Read the target of a box, extended to the size of a crop."""
+        """Read the target of a box of `read_image`, extended to the size of a crop."""
         target = self._targets.target(*key, box, held)
         pad = _missing(box, crop)
         if any(p for _, p in pad):

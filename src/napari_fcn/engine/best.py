@@ -25,17 +25,14 @@ class BestWeights:
     ----------
     score : float, optional
         Of the weights kept; None before any, and after `forget`.
+    weights : mapping, optional
+        Those, tensors by name; None with the score.
     """
 
     def __init__(self) -> None:
         self.score: float | None = None
-        self._weights: dict[str, Tensor] | None = None
+        self.weights: Mapping[str, Tensor] | None = None
         self._top = -1.0
-
-    @property
-    def weights(self) -> Mapping[str, Tensor] | None:
-        """The weights kept, if a score still speaks for them."""
-        return None if self.score is None else self._weights
 
     def offer(self, score: float, weights: Mapping[str, Tensor], pieces: int) -> None:
         """Keep a copy of weights if none before were clearly better.
@@ -52,8 +49,8 @@ class BestWeights:
         self._top = max(self._top, score)
         if score >= self._top - CHANCE / math.sqrt(max(1, pieces)):
             self.score = score
-            self._weights = copy.deepcopy(dict(weights))
+            self.weights = copy.deepcopy(dict(weights))
 
     def forget(self) -> None:
         """Compare no weights with those from before the annotation changed."""
-        self.score, self._top = None, -1.0
+        self.score, self.weights, self._top = None, None, -1.0

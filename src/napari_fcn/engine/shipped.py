@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import load
 
+from napari_fcn.networks.blocks import for_channels
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -72,8 +74,7 @@ def _fitted(shipped: Tensor, shape: torch.Size) -> Tensor | None:
 
 def _for_channels(weight: Tensor, channels: int) -> Tensor:
     image, coverage = weight[:, :-_COVERAGE], weight[:, -_COVERAGE:]
-    grey = image.sum(1, keepdim=True) / channels
-    return torch.cat([grey.expand(-1, channels, -1, -1), coverage], 1)
+    return torch.cat([for_channels(image, channels), coverage], 1)
 
 
 def _deepened(weight: Tensor, depth: int) -> Tensor:

@@ -66,6 +66,28 @@ def conv_layers(
     return [*layers, nn.ReLU(inplace=True)]
 
 
+def for_channels(kernel: torch.Tensor, channels: int) -> torch.Tensor:
+    """Let a kernel see an image with other channels as if it were grey.
+
+    Parameters
+    ----------
+    kernel : Tensor
+        (O, I, Y, X).
+    channels : int
+        Of the image.
+
+    Returns
+    -------
+    Tensor
+        (O, channels, Y, X); each channel has an even share of all weights, unless the
+        image has as many channels as the kernel.
+    """
+    if kernel.shape[1] == channels:
+        return kernel
+    grey = kernel.sum(1, keepdim=True) / channels
+    return grey.expand(-1, channels, -1, -1)
+
+
 def batch_norms(network: nn.Module) -> Iterator[nn.modules.batchnorm._BatchNorm]:
     """Return the layers of batch normalisation of a network."""
     for module in network.modules():

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from napari_fcn.errors import UserError
+from napari_fcn.networks.blocks import for_channels
 
 if TYPE_CHECKING:
     from torch import nn
@@ -117,9 +118,7 @@ def start_encoder(encoder: nn.Module, weights: dict[str, Tensor], channels: int)
 def _fitted(weight: Tensor, wanted: Tensor, channels: int) -> Tensor | None:
     """Return a tensor of the wanted shape, or None where that cannot be."""
     if wanted.ndim == weight.ndim == 4 and weight.shape[1] == 3:  # the first layer
-        inputs, weight = wanted.shape[1], weight.float()
-        if channels != 3:
-            weight = (weight.sum(1, keepdim=True) / channels).repeat(1, channels, 1, 1)
+        inputs, weight = wanted.shape[1], for_channels(weight.float(), channels)
         others = weight.new_zeros(len(weight), inputs - channels, *weight.shape[2:])
         weight = torch.cat([weight, others], 1)
     fits = weight.shape == wanted.shape and bool(weight.isfinite().all())

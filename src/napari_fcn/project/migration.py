@@ -8,13 +8,12 @@ that a copy of a large project takes little room. All that is written in place o
 
 from __future__ import annotations
 
-import errno
 import glob
 import os
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
-from napari_fcn.data.files import atomic_path, remove
+from napari_fcn.data.files import atomic_path, is_full, remove
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,10 +76,7 @@ def copy_project(folder: Path, target: Path) -> None:
                     _copy(folder / name, temporary / name, share=name in _SHARED)
     except UserError as error:
         cause = error.__cause__
-        full = isinstance(cause, OSError) and cause.errno in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-        )
+        full = isinstance(cause, OSError) and is_full(cause)
         reason = "the disk is full" if full else str(cause)
         raise UserError(
             f"{folder.name} is of an older format and is copied before it is brought "

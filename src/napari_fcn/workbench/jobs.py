@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcn.data.files import remove
+from napari_fcn.data.files import is_full, remove
 from napari_fcn.engine.metrics import Confusion
 from napari_fcn.engine.outputs import (
     Output,
@@ -157,7 +156,7 @@ def _unwritten(
     target: Target, error: OSError, work: Partial | None = None
 ) -> UserError:
     kept = _kept(work) if work is not None else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         return UserError(
             f"The disk is full: make room in {target.path.absolute().parent}.{kept}"
         )

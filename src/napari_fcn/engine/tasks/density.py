@@ -282,8 +282,8 @@ class Density(Task):
         """Return true and predicted counts, and how many pixels are annotated."""
         centre = [(s.start + s.stop) // 2 for s in piece]
         wide = self._wide(key[0], crop)
-        image, target = self._sampler.read(key, centre, wide, held=held)
-        _, box = self._sampler.read_image(key, centre, wide)
+        image, box = self._sampler.read_image(key, centre, wide)
+        target = self._sampler.read_target(key, box, wide, held=held)
         target[-1] *= _inside(piece, box, target.shape[1:])
         truth, found = self._sums(predict, image, target)
         return truth, found, int(target[-1].sum())
