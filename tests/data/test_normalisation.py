@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fcn.config import NormalisationConfig
+from napari_fcn.config import IntensityRange, NormalisationConfig
 from napari_fcn.data.axes import Axes
-from napari_fcn.data.normalisation import Normalisation, measure
+from napari_fcn.data.normalisation import Normalisation, common_range, measure
 from napari_fcn.data.source import ImageSource
 
 CONFIG = NormalisationConfig(lower=1, upper=99)
@@ -130,3 +130,55 @@ def test_huge_images_are_read_in_part_only(shape, names, ndim):
     norm = measured(data, names, ndim)
     assert np.isfinite(norm.gain).all()
     assert data.read < 64 * 9 * 512 * 512 + 1
+
+
+def sources(*images):
+    return [ImageSource(image, Axes.of("YX"), 2) for image in images]
+
+
+def dim_and_bright():
+    random = np.random.default_rng(0)
+    return [random.integers(0, top, (64, 64), np.uint16) for top in (100, 200)]
+
+
+def test_images_taken_alike_share_one_range():
+    dim, bright = sources(*dim_and_bright())
+    common = common_range([dim, bright], CONFIG)
+    assert common.dtype == "uint16"
+    shared = CONFIG.model_copy(update={"common": common})
+    one, other = measure(dim, shared), measure(bright, shared)
+    assert one.offset == other.offset
+    assert one.gain == other.gain
+    together = np.concatenate(dim_and_bright())
+    low, high = np.percentile(one.apply(together[None].astype(np.float32)), [1, 99])
+    assert (low, high) == pytest.approx((0, 1), abs=0.02)
+
+
+def test_an_empty_image_stays_empty_in_the_common_range():
+    shared = CONFIG.model_copy(
+        update={"common": common_range(sources(*dim_and_bright()), CONFIG)}
+    )
+    empty = np.random.default_rng(0).integers(0, 3, (64, 64), np.uint16)
+    (source,) = sources(empty)
+    assert measure(source, shared).apply(empty[None].astype(np.float32)).max() < 0.1
+    assert measure(source, CONFIG).apply(empty[None].astype(np.float32)).max() > 0.9
+
+
+def test_images_taken_otherwise_keep_their_own_range():
+    dim, bright = dim_and_bright()
+    assert common_range(sources(dim, bright * 10), CONFIG) is None
+    assert common_range(sources(dim, dim.astype(np.float32)), CONFIG) is None
+    assert common_range(sources(dim * 0), CONFIG) is None
+    common = common_range(sources(dim, bright), CONFIG)
+    shared = CONFIG.model_copy(update={"common": common})
+    for image in (bright * 10, bright / 65535):
+        (source,) = sources(image)
+        assert measure(source, shared).gain == measure(source, CONFIG).gain
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [((1.0,), (1.0,)), ((), ()), ((0.0,), (1.0, 2.0))]
+)
+def test_a_range_is_a_range(low, high):
+    with pytest.raises(ValueError, match="intensity"):
+        IntensityRange(dtype="uint8", low=low, high=high)

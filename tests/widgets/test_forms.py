@@ -7,7 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qtpy.QtCore import Qt
 
-from napari_fcn.config import AugmentationConfig, NetworkConfig, TrainingConfig
+from napari_fcn.config import (
+    AugmentationConfig,
+    NetworkConfig,
+    TrainingConfig,
+    usual_augmentation,
+)
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.settings import Settings
 
@@ -51,7 +56,7 @@ TRAININGS = st.builds(
     precision=st.sampled_from(["auto", "float32", "bfloat16", "float16"]),
     device=st.sampled_from(["auto", "cpu", "cuda", "mps"]),
     seed=st.integers(0, 2**63 - 1),
-    augmentation=AUGMENTATIONS,
+    augmentation=st.none() | AUGMENTATIONS.filter(AugmentationConfig().__ne__),
 )
 NETWORKS = st.builds(
     NetworkConfig,
@@ -67,6 +72,18 @@ NETWORKS = st.builds(
 def test_what_is_loaded_is_read_back(form, network, training):
     form.load(network, training)
     assert form.value() == (network, training)
+
+
+def test_a_task_shows_how_its_crops_are_varied_unless_that_was_chosen(form):
+    form.show_task("density")
+    assert form.augmentation.value() == usual_augmentation("density")
+    assert form.value()[1].augmentation is None
+    controls(form)["noise"].value = 0.2
+    chosen = usual_augmentation("density").model_copy(update={"noise": 0.2})
+    form.show_task("segmentation")
+    assert form.value()[1].augmentation == chosen
+    form.load(NetworkConfig(), TrainingConfig())
+    assert form.augmentation.value() == usual_augmentation("segmentation")
 
 
 def controls(form):
@@ -109,7 +126,7 @@ def test_each_control_changes_its_setting_alone(form, name):
     for new, old in (
         (network, before[0]),
         (training, before[1]),
-        (training.augmentation, before[1].augmentation),
+        (training.augmentation or AugmentationConfig(), AugmentationConfig()),
     ):
         for field in type(new).model_fields:
             if field != "augmentation" and getattr(new, field) != getattr(old, field):

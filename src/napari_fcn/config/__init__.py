@@ -7,7 +7,12 @@ from napari_fcn.config.classes import (
     classes_from_values,
     default_colour,
 )
-from napari_fcn.config.model import ModelConfig, NormalisationConfig, Task
+from napari_fcn.config.model import (
+    IntensityRange,
+    ModelConfig,
+    NormalisationConfig,
+    Task,
+)
 from napari_fcn.config.network import NetworkConfig
 from napari_fcn.config.options import network_from_words
 from napari_fcn.config.outputs import (
@@ -27,6 +32,7 @@ from napari_fcn.config.training import (
     DeviceName,
     Precision,
     TrainingConfig,
+    usual_augmentation,
 )
 
 __all__ = [
@@ -40,6 +46,7 @@ __all__ = [
     "DeviceName",
     "Frozen",
     "ImageSettings",
+    "IntensityRange",
     "ModelConfig",
     "NetworkConfig",
     "NormalisationConfig",
@@ -52,4 +59,5 @@ __all__ = [
     "default_colour",
     "network_from_words",
     "training_for",
+    "usual_augmentation",
 ]

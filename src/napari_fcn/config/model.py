@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -14,6 +15,32 @@ from napari_fcn.config.outputs import DensityConfig, RegressionConfig
 Task = Literal["segmentation", "instances", "density", "regression"]
 
 
+class IntensityRange(Frozen):
+    """The range of many images taken alike, per channel.
+
+    Attributes
+    ----------
+    dtype : str
+        Number type of the images, such as "uint8".
+    low, high : tuple of float
+        The intensities that become 0 and 1, one per channel.
+    """
+
+    dtype: str
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _high_is_above_low(self) -> IntensityRange:
+        if not self.low or len(self.low) != len(self.high):
+            raise ValueError("there must be a low and a high intensity per channel")
+        if not all(
+            -inf < a < b < inf for a, b in zip(self.low, self.high, strict=True)
+        ):
+            raise ValueError("the low intensity must be below the high one")
+        return self
+
+
 class NormalisationConfig(Frozen):
     """How intensities are brought to a common range, per channel.
 
@@ -24,10 +51,14 @@ class NormalisationConfig(Frozen):
     ----------
     lower, upper : float
         The percentiles that become 0 and 1.
+    common : IntensityRange, optional
+        The same for all images that are taken alike: where brightness itself tells
+        something.
     """
 
     lower: float = Field(default=1.0, ge=0, lt=100)
     upper: float = Field(default=99.5, gt=0, le=100)
+    common: IntensityRange | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> NormalisationConfig:

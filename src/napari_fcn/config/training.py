@@ -43,6 +43,20 @@ class AugmentationConfig(Frozen):
     blur: float = Field(default=1.0, ge=0, le=5)
 
 
+_COUNTING = AugmentationConfig(
+    scale=0.1, elastic=0, brightness=0, contrast=0, noise=0.03, blur=0.3
+)
+
+
+def usual_augmentation(task: str) -> AugmentationConfig:
+    """Return how crops are varied for a task unless the settings say otherwise.
+
+    Less for counting: where objects lie on each other, how bright and how large a
+    spot is tells how many they are.
+    """
+    return _COUNTING if task == "density" else AugmentationConfig()
+
+
 class TrainingConfig(Frozen):
     """How a network is trained.
 
@@ -80,6 +94,8 @@ class TrainingConfig(Frozen):
         of the dots where it is not given.
     output_names : tuple of str
         For regression: what the channels of the target show; numbered by default.
+    augmentation : AugmentationConfig, optional
+        How crops are varied; by default as is usual for the task.
     """
 
     shipped: bool = True
@@ -96,7 +112,7 @@ class TrainingConfig(Frozen):
     seed: int = Field(default=0, ge=0, lt=2**63)
     object_sizes: tuple[float | None, ...] = ()
     output_names: tuple[str, ...] = ()
-    augmentation: AugmentationConfig = AugmentationConfig()
+    augmentation: AugmentationConfig | None = None
 
     def loss_for(self, default: str) -> str:
         """Return the loss, or another default where it is that of segmentation."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_fcn.config import IntensityRange
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,6 +24,9 @@ _BLOCK = 512  # edge of the blocks read from planes too large to read whole
 _BLOCKS_PER_AXIS = 3
 _WHOLE_PLANE = 2048 * 2048
 _MIN_VALUES = 10_000  # per channel, however many channels there are
+_MANY_VALUES = 2_000_000
+_LIKE = 4.0
+"""Images taken alike differ by less than this factor in their range."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +65,10 @@ class Normalisation:
 
 
 def measure(
-    source: ImageSource, config: NormalisationConfig, *, max_values: int = 2_000_000
+    source: ImageSource,
+    config: NormalisationConfig,
+    *,
+    max_values: int = _MANY_VALUES,
 ) -> Normalisation:
     """Measure the percentiles of a whole image from a bounded part of it.
 
@@ -73,7 +81,9 @@ def measure(
     source : ImageSource
         The image, of any size.
     config : NormalisationConfig
-        Which percentiles become 0 and 1.
+        Which percentiles become 0 and 1; or the range of all images that are taken
+        alike. An image of other numbers, or whose own range is more than four times
+        as large, is not, and its own percentiles hold.
     max_values : int
         About how many values per channel are looked at; fewer with many channels.
 
@@ -88,13 +98,75 @@ def measure(
     UserError
         When the image cannot be read.
     """
+    own = _normalisation(_values(source, max_values), config)
+    if config.common is None:
+        return own
+    low, high = (
+        np.array(x, np.float32) for x in (config.common.low, config.common.high)
+    )
+    common = Normalisation(low, np.reciprocal(high - low))
+    same_numbers = config.common.dtype == str(source.dtype)
+    if not same_numbers or len(low) != len(own.offset) or _is_brighter(own, common):
+        return own
+    return common
+
+
+def common_range(
+    sources: Sequence[ImageSource], config: NormalisationConfig
+) -> IntensityRange | None:
+    """Measure the percentiles of several images together.
+
+    Parameters
+    ----------
+    sources : sequence of ImageSource
+        One or more, with the same number of channels.
+    config : NormalisationConfig
+        Which percentiles to measure.
+
+    Returns
+    -------
+    IntensityRange or None
+        None if the images are not taken alike: of different numbers, or one with more
+        than four times the range of another; or if a channel is constant.
+
+    Raises
+    ------
+    UserError
+        When an image cannot be read.
+    """
+    dtypes = {str(source.dtype) for source in sources}
+    values = [_values(source, _MANY_VALUES // len(sources)) for source in sources]
+    each = [_normalisation(mine, config) for mine in values]
+    alike = not any(_is_brighter(a, b) for a in each for b in each)
+    together = np.concatenate(values, axis=1)
+    if len(dtypes) > 1 or not alike or not (np.ptp(together, axis=1) > 0).all():
+        return None
+    pooled = _normalisation(together, config)
+    high = pooled.offset + 1 / pooled.gain
+    return IntensityRange(
+        dtype=dtypes.pop(), low=tuple(pooled.offset.tolist()), high=tuple(high.tolist())
+    )
+
+
+def _is_brighter(one: Normalisation, other: Normalisation) -> bool:
+    """Whether a channel spans far more than the same of another image."""
+    return bool((one.gain * _LIKE < other.gain).any())
+
+
+def _values(source: ImageSource, max_values: int) -> NDArray[np.float32]:
+    """Read some values of all parts of an image, (C, n)."""
     budget = max(_MIN_VALUES, max_values // source.n_channels)
     blocks = list(_blocks(source))
     kept = [
         _thin(source.read(sample, region), budget // len(blocks))
         for sample, region in blocks
     ]
-    values = np.concatenate(kept, axis=1)
+    return np.concatenate(kept, axis=1)
+
+
+def _normalisation(
+    values: NDArray[np.float32], config: NormalisationConfig
+) -> Normalisation:
     measured = [_offset_and_gain(channel, config) for channel in values]
     offset, gain = np.asarray(measured, dtype=np.float32).T
     return Normalisation(np.ascontiguousarray(offset), np.ascontiguousarray(gain))

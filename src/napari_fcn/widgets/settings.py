@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_fcn.config import AugmentationConfig, NetworkConfig, TrainingConfig
+from napari_fcn.config import (
+    AugmentationConfig,
+    NetworkConfig,
+    TrainingConfig,
+    usual_augmentation,
+)
 from napari_fcn.config.catalogue import LOSS_WORDS
 from napari_fcn.widgets.forms import Form
 
@@ -45,6 +50,7 @@ class Settings(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self._usual = AugmentationConfig()
         self.network = Form(NetworkConfig(), _NETWORK, _CHOICES)
         self.training = Form(TrainingConfig(), _TRAINING, _CHOICES)
         self.augmentation = Form(AugmentationConfig(), _AUGMENTATION)
@@ -61,18 +67,24 @@ class Settings(QWidget):
     def value(self) -> tuple[NetworkConfig, TrainingConfig]:
         """Return the settings; raises `UserError` if they do not go together."""
         training = self.training.value()
-        augmentation = self.augmentation.value()
         return (
             self.network.value(),
-            training.model_copy(update={"augmentation": augmentation}),
+            training.model_copy(update={"augmentation": self._chosen()}),
         )
 
+    def _chosen(self) -> AugmentationConfig | None:
+        """Return how crops are varied, or None if that is as usual."""
+        shown = self.augmentation.value()
+        return None if shown == self._usual else shown
+
     def show_task(self, task: str) -> None:
-        """Hide what the task does not have: its loss is chosen elsewhere."""
+        """Show what is usual for the task; its loss is chosen elsewhere."""
         self.training.container["loss"].visible = task == "segmentation"
+        chosen, self._usual = self._chosen(), usual_augmentation(task)
+        self.augmentation.show(chosen or self._usual)
 
     def load(self, network: NetworkConfig, training: TrainingConfig) -> None:
         """Show these settings."""
         self.network.show(network)
         self.training.show(training)
-        self.augmentation.show(training.augmentation)
+        self.augmentation.show(training.augmentation or self._usual)

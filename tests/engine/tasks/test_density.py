@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from napari_fcn.config import (
     AugmentationConfig,
     ClassInfo,
     NetworkConfig,
+    NormalisationConfig,
     TrainingConfig,
 )
 from napari_fcn.data.axes import Axes
@@ -18,7 +21,7 @@ from napari_fcn.data.source import ImageSource
 from napari_fcn.engine.augmentation import Augmenter
 from napari_fcn.engine.count_error import CountPairs
 from napari_fcn.engine.density_losses import DensityLoss, count_error, pixel_error
-from napari_fcn.engine.model import load_model
+from napari_fcn.engine.model import Model, load_model
 from napari_fcn.engine.peaks import find_peaks
 from napari_fcn.engine.train import Budget, train
 from napari_fcn.engine.trainer import Trainer
@@ -65,6 +68,34 @@ def test_it_counts_an_image_it_has_not_seen(model, tmp_path):
     assert float(density.sum()) == pytest.approx(count.count, rel=1e-4)
     distance = np.linalg.norm(places[:, None] - counted.objects.places[None], axis=-1)
     assert (distance.min(1) < 3).mean() > 0.7
+
+
+def test_noise_is_not_made_as_bright_as_objects(model):
+    noise = np.random.default_rng(5).normal(0, 0.05, (96, 96)).astype(np.float32)
+    empty = ImageSource(noise, Axes.of("YX"), 2, "empty")
+    own = Model(
+        model.config.model_copy(update={"normalisation": NormalisationConfig()}),
+        model.network,
+        model.receptive_field,
+    )
+    (count,), (wrong,) = (count_image(m, empty).counts for m in (model, own))
+    assert abs(count.count) < abs(wrong.count) / 2
+
+
+def test_a_model_that_goes_on_keeps_its_range(model):
+    brighter = DottedImage(cells()[0], Dots.of(cells()[1]))
+    brighter.image.data *= 2
+    trainer = Trainer([brighter], CELL, QUICK, SMALL)
+    mine = trainer.model_config.normalisation
+    assert mine != model.config.normalisation
+    earlier = trainer.checkpoint(0)
+    config = earlier.config.model_copy(
+        update={"normalisation": model.config.normalisation}
+    )
+    resumed = Trainer(
+        [brighter], CELL, QUICK, SMALL, resume=replace(earlier, config=config)
+    )
+    assert resumed.model_config.normalisation == model.config.normalisation
 
 
 def test_counts_of_regions_add_up(model):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_fcn.config import NetworkConfig, TrainingConfig
+from napari_fcn.config import AugmentationConfig, NetworkConfig, TrainingConfig
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.pairs import PairedImage
 from napari_fcn.data.source import ImageSource
@@ -161,7 +161,7 @@ def test_hidden_pixels_are_replaced_by_neighbours():
 
 
 def test_exact_variations_keep_every_value():
-    config = TrainingConfig().augmentation
+    config = AugmentationConfig()
     values = torch.rand(16, 2, 12, 12)
     varied = vary_exactly(values, config, torch.Generator().manual_seed(0))
     assert not torch.equal(values, varied)

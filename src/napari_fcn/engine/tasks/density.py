@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_fcn.config import ClassInfo, CountError, DensityConfig, ModelConfig
+from napari_fcn.config import (
+    ClassInfo,
+    CountError,
+    DensityConfig,
+    ModelConfig,
+    NormalisationConfig,
+)
 from napari_fcn.data.annotations import PIECES_NEEDED, Annotations, LabelledImage
 from napari_fcn.data.density import DotTargets, pieces_of, widths_of
+from napari_fcn.data.normalisation import common_range
 from napari_fcn.engine.count_error import CountPairs
 from napari_fcn.engine.density_losses import DensityLoss, box_error, densities
 from napari_fcn.engine.events import AREAS, MEAN_ERROR
@@ -120,6 +127,7 @@ class Density(Task):
         self.config = ModelConfig(
             task="density",
             network=with_channels(network, channels, len(classes)),
+            normalisation=_normalisation(images),
             classes=tuple(classes),
             density=DensityConfig(widths=widths),
         )
@@ -139,10 +147,11 @@ class Density(Task):
         return self.config.density
 
     def resume(self, config: ModelConfig) -> bool:
-        """Go on with a model of an earlier run, and with its unit of density."""
+        """Go on with a model of an earlier run, in its units."""
         if not super().resume(config) or config.density is None:
             return False
-        self.config = self.config.model_copy(update={"density": config.density})
+        units = {"density": config.density, "normalisation": config.normalisation}
+        self.config = self.config.model_copy(update=units)
         self._peaks = torch.tensor(self._density.peaks)
         return True
 
@@ -421,6 +430,16 @@ class Density(Task):
                 f"There is no dot of {' or '.join(map(repr, missing))} in an annotated "
                 "region; put one on each object, or leave that class out."
             )
+
+
+def _normalisation(images: Sequence[DottedImage]) -> NormalisationConfig:
+    """Let one range hold for all images: brightness tells how many objects there are.
+
+    Percentiles of an image of its own would depend on how much of it is covered.
+    """
+    usual = NormalisationConfig()
+    common = common_range([item.image for item in images], usual)
+    return usual.model_copy(update={"common": common})
 
 
 def _regions(item: DottedImage) -> LabelledImage:
