@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.compat import isalive
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QPushButton,
-    QScrollArea,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -24,6 +23,7 @@ from napari_fcn.widgets.mask_channel import add_mask_channel, masks_for
 from napari_fcn.widgets.network_choice import NetworkChoice
 from napari_fcn.widgets.network_words import facts_text, field_text, frame_text
 from napari_fcn.widgets.pieces import heading, note, row
+from napari_fcn.widgets.scrolled import Scrolled
 from napari_fcn.workbench.questions import Describe, Described
 
 if TYPE_CHECKING:
@@ -187,13 +187,9 @@ class NetworkDock(QWidget):
         column.addLayout(row(self.mask, self.mask_button, wide=0))
         column.addWidget(self.mask_label)
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inner)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.addWidget(Scrolled(inner))
         self.setMinimumWidth(340)
 
     def _connect(self) -> None:

@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QSlider,
     QVBoxLayout,
     QWidget,
@@ -32,6 +31,7 @@ from napari_fcn.widgets.imagebox import ImageBox
 from napari_fcn.widgets.keys import bind_keys, unbind_keys
 from napari_fcn.widgets.pieces import heading, short_path
 from napari_fcn.widgets.regress_panel import RegressPanel
+from napari_fcn.widgets.scrolled import Scrolled
 from napari_fcn.widgets.settings import Settings
 from napari_fcn.widgets.task_choice import HEADINGS, TRAIN, TaskChoice
 from napari_fcn.widgets.words import button_text, score_text, state_text
@@ -245,13 +245,9 @@ class TrainDock(QWidget):
         column.addWidget(self._more())
         column.addWidget(self.place)
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inner)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.addWidget(Scrolled(inner))
         self.setMinimumWidth(340)
 
     def _look_box(self) -> QWidget:

@@ -1,0 +1,36 @@
+"""A column of controls that scrolls up and down, and is never cut off at its side."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QScrollArea, QWidget
+
+
+class Scrolled(QScrollArea):
+    """Scrolls a widget up and down, and is as wide as that must be.
+
+    Parameters
+    ----------
+    inner : QWidget
+        What is scrolled; its least width may change.
+    """
+
+    def __init__(self, inner: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(inner)
+        self._fit()
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Follow the least width of what is scrolled."""
+        result = bool(super().eventFilter(watched, event))
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self._fit()
+        return result
+
+    def _fit(self) -> None:
+        bar, inner = self.verticalScrollBar(), self.widget()
+        if bar is not None and inner is not None:
+            width = inner.minimumSizeHint().width() + bar.sizeHint().width()
+            self.setMinimumWidth(width + 2 * self.frameWidth())
