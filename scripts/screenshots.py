@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import napari
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QDockWidget
 
 from napari_fcn.widgets.apply_dock import ApplyDock
 from napari_fcn.widgets.correct_dock import CorrectDock
@@ -69,6 +70,7 @@ def take(folder: Path, home: Path) -> None:
     book.stop()
     wait(lambda: book.status.state == "ready")
     take_project(folder, host)
+    take_comparison(folder, host, train)
     apply = ApplyDock(viewer, host)
     viewer.window.add_dock_widget(apply, name="Apply")
     QTest.qWait(500)
@@ -84,11 +86,12 @@ def take(folder: Path, home: Path) -> None:
 
 def take_project(folder: Path, host: Host) -> None:
     """The docks Project and Correct, and where the network is unsure."""
-    project, correct = ProjectDock(host.viewer, host), CorrectDock(host.viewer, host)
-    for name, dock in (("project", project), ("correct", correct)):
+    for name, kind in (("project", ProjectDock), ("correct", CorrectDock)):
+        dock = kind(host.viewer, host)
         host.viewer.window.add_dock_widget(dock, name=name.title())
         QTest.qWait(700)
         dock.grab().save(str(folder / f"{name}-dock.png"))
+    correct = dock
     correct.unsure_check.setChecked(True)
     correct.next_button.click()
     wait(lambda: "Paint inside the ring" in correct.message.text())
@@ -96,6 +99,27 @@ def take_project(folder: Path, host: Host) -> None:
     host.viewer.window._qt_window.grab().save(str(folder / "unsure.png"))
     correct.unsure_check.setChecked(False)
     host.marker.hide()
+
+
+def take_comparison(folder: Path, host: Host, train: TrainDock) -> None:
+    """What the network says after some more seconds, against what it said before."""
+    book, window = host.workbench, host.viewer.window._qt_window
+    before = book.status.seconds
+    train.toggle()
+    wait(lambda: book.status.seconds > before + SECONDS, lambda: book.status.step)
+    book.stop()
+    wait(lambda: book.status.state == "ready")
+    host.viewer.reset_view()
+    QTest.qWait(500)
+    project = window.findChild(ProjectDock)
+    project.model_list.setCurrentRow(1)
+    project.compare()
+    wait(lambda: "They differ" in project.message.text())
+    docks = window.findChildren(QDockWidget)
+    next(dock for dock in docks if dock.isAncestorOf(project)).raise_()
+    QTest.qWait(1000)
+    window.grab().save(str(folder / "comparison.png"))
+    host.scene.end_comparison()
 
 
 def take_network(folder: Path, host: Host) -> None:

@@ -14,13 +14,13 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.host import Host, host_of, tabify
 from napari_fcn.widgets.imagebox import ImageBox
+from napari_fcn.widgets.scrolled import scrolled_column
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -108,7 +108,7 @@ class ApplyDock(QWidget):
             self.message.setText(str(error))
 
     def _lay_out(self) -> None:
-        column = QVBoxLayout(self)
+        column = scrolled_column(self)
         for title, widget in (
             ("Image", self.image_box),
             ("Network", self.model_choice),

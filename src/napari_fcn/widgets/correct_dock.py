@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QLabel,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -24,6 +23,7 @@ from napari_fcn.widgets.corrections import Corrections
 from napari_fcn.widgets.host import Host, host_of, tabify
 from napari_fcn.widgets.opening import show_image
 from napari_fcn.widgets.pieces import button, heading, note, row
+from napari_fcn.widgets.scrolled import scrolled_column
 from napari_fcn.widgets.view import go_to
 from napari_fcn.workbench.importing import take_from_project
 from napari_fcn.workbench.protocol import UNCERTAINTY
@@ -113,7 +113,7 @@ class CorrectDock(QWidget):
         return painted
 
     def _lay_out(self) -> None:
-        column = QVBoxLayout(self)
+        column = scrolled_column(self)
         column.addWidget(heading("Where to paint next"))
         column.addWidget(self.next_button)
         column.addWidget(self.unsure_check)

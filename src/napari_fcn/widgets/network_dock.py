@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QPushButton,
     QSpinBox,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -23,7 +22,7 @@ from napari_fcn.widgets.mask_channel import add_mask_channel, masks_for
 from napari_fcn.widgets.network_choice import NetworkChoice
 from napari_fcn.widgets.network_words import facts_text, field_text, frame_text
 from napari_fcn.widgets.pieces import heading, note, row
-from napari_fcn.widgets.scrolled import Scrolled
+from napari_fcn.widgets.scrolled import scrolled_column
 from napari_fcn.workbench.questions import Describe, Described
 
 if TYPE_CHECKING:
@@ -167,9 +166,7 @@ class NetworkDock(QWidget):
         self.mask_label = note()
 
     def _lay_out(self) -> None:
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setSpacing(4)
+        column = scrolled_column(self, spacing=4)
         column.addWidget(heading("Network: what learns"))
         column.addWidget(self.choice)
         for widget in (self.facts, self.advice, self.advice_button, self.use_button):
@@ -187,9 +184,6 @@ class NetworkDock(QWidget):
         column.addLayout(row(self.mask, self.mask_button, wide=0))
         column.addWidget(self.mask_label)
         column.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(Scrolled(inner))
         self.setMinimumWidth(340)
 
     def _connect(self) -> None:

@@ -23,6 +23,7 @@ from napari_fcn.widgets.host import Host, host_of, tabify
 from napari_fcn.widgets.opening import open_project, show_image
 from napari_fcn.widgets.pieces import button, heading, note, row, short_path
 from napari_fcn.widgets.reader import PATH
+from napari_fcn.widgets.scrolled import scrolled_column
 from napari_fcn.widgets.thumbnail import icon, thumbnail_path
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class ProjectDock(QWidget):
         self.refresh()
 
     def _lay_out(self) -> None:
-        column = QVBoxLayout(self)
+        column = scrolled_column(self)
         column.addWidget(heading("This project"))
         column.addLayout(row(self.place, self.move_button, wide=0))
         images = QVBoxLayout(self.images_box)

@@ -3,7 +3,27 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QScrollArea, QWidget
+from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+
+
+def scrolled_column(dock: QWidget, spacing: int | None = None) -> QVBoxLayout:
+    """Return the column of a dock, which scrolls where the dock is too low for it.
+
+    Parameters
+    ----------
+    dock : QWidget
+        Without a layout so far.
+    spacing : int, optional
+        Pixels between two controls.
+    """
+    inner = QWidget()
+    column = QVBoxLayout(inner)
+    if spacing is not None:
+        column.setSpacing(spacing)
+    outer = QVBoxLayout(dock)
+    outer.setContentsMargins(0, 0, 0, 0)
+    outer.addWidget(Scrolled(inner))
+    return column
 
 
 class Scrolled(QScrollArea):

@@ -31,7 +31,7 @@ from napari_fcn.widgets.imagebox import ImageBox
 from napari_fcn.widgets.keys import bind_keys, unbind_keys
 from napari_fcn.widgets.pieces import heading, short_path
 from napari_fcn.widgets.regress_panel import RegressPanel
-from napari_fcn.widgets.scrolled import Scrolled
+from napari_fcn.widgets.scrolled import scrolled_column
 from napari_fcn.widgets.settings import Settings
 from napari_fcn.widgets.task_choice import HEADINGS, TRAIN, TaskChoice
 from napari_fcn.widgets.words import button_text, score_text, state_text
@@ -215,9 +215,7 @@ class TrainDock(QWidget):
         self.save_button = QPushButton("Save model…")
 
     def _lay_out(self) -> None:
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setSpacing(4)
+        column = scrolled_column(self, spacing=4)
         column.addWidget(self.task_choice)
         column.addWidget(heading("1  Image"))
         column.addWidget(self.image_box)
@@ -245,9 +243,6 @@ class TrainDock(QWidget):
         column.addWidget(self._more())
         column.addWidget(self.place)
         column.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(Scrolled(inner))
         self.setMinimumWidth(340)
 
     def _look_box(self) -> QWidget:
