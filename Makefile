@@ -43,3 +43,4 @@ docs: env
 	$(SCREEN) $(BIN)/python scripts/screenshots.py docs/images
 	$(SCREEN) $(BIN)/python scripts/screenshots_tasks.py docs/images
 	$(SCREEN) $(BIN)/python scripts/theory_figures.py docs/images
+	$(SCREEN) $(BIN)/python scripts/strokes_figure.py docs/images

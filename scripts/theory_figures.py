@@ -16,6 +16,7 @@ import numpy as np
 import pyqtgraph as pg
 import torch
 from qtpy.QtWidgets import QGraphicsRectItem
+from sheet import COLOURS, Sheet, curve
 
 from napari_fcn import NetworkConfig, TrainingConfig, train
 from napari_fcn.config import NormalisationConfig
@@ -40,46 +41,6 @@ if TYPE_CHECKING:
 STEPS = 60
 EDGE = 192
 NETWORK = NetworkConfig(width=8, depth=2)
-COLOURS = ("#4c72b0", "#dc267f", "#00b38a", "#fe6100")
-
-
-class Sheet:
-    """A row or two of panels, saved as a picture."""
-
-    def __init__(self, width: int, height: int) -> None:
-        self.widget = pg.GraphicsLayoutWidget(size=(width, height))
-
-    def plot(self, title: str, bottom: str, left: str, row: int = 0) -> pg.PlotItem:
-        plot = self.widget.addPlot(row=row, col=None, title=title)
-        plot.setLabel("bottom", bottom)
-        plot.setLabel("left", left)
-        return plot
-
-    def picture(
-        self, title: str, values: NDArray[Any], most: float, colours: str, row: int = 0
-    ) -> pg.PlotItem:
-        plot = self.widget.addPlot(row=row, col=None, title=title)
-        item = pg.ImageItem(np.asarray(values, np.float32), axisOrder="row-major")
-        item.setLevels((0, most))
-        if colours != "gray":
-            item.setColorMap(pg.colormap.get(colours))
-        plot.addItem(item)
-        plot.setAspectLocked(True)
-        plot.invertY(True)
-        plot.hideAxis("left")
-        plot.hideAxis("bottom")
-        return plot
-
-    def save(self, path: Path) -> None:
-        self.widget.show()
-        pg.QtWidgets.QApplication.processEvents()
-        self.widget.grab().save(str(path))
-        self.widget.close()
-
-
-def curve(plot: pg.PlotItem, x: Any, y: Any, number: int, name: str = "") -> None:
-    pen = pg.mkPen(COLOURS[number % len(COLOURS)], width=2)
-    plot.plot(np.asarray(x, float), np.asarray(y, float), pen=pen, name=name or None)
 
 
 def blobs() -> NDArray[np.float32]:

@@ -91,7 +91,7 @@ def _draw(
     curve = train_on(setting, labels, marks, seed, network, corrections)
     return _about(setting, corrections) | {
         "draw": seed,
-        "forest": peer[-1],
+        "forest": peer[-1]["dice"],
         "forest rounds": peer,
         "network": curve,
         "load": load(),

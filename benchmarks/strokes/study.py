@@ -221,11 +221,12 @@ class ForestSide:
 
     def rounds(
         self, setting: Setting, labels: Labels, seed: int, rounds: int, strokes: int
-    ) -> list[float]:
-        """Return Dice after each round of fit, then strokes on its errors."""
+    ) -> list[dict[str, float]]:
+        """Return Dice and painted pixels of each fit; then strokes on its errors."""
         labels, found = {n: a.copy() for n, a in labels.items()}, []
         for done in range(1, rounds + 1):
-            found.append(self.score(setting, labels, seed)[0])
+            dice, _ = self.score(setting, labels, seed)
+            found.append({"dice": dice, "painted": painted_pixels(labels)})
             correct(setting, labels, self._shown, strokes, seed + 1000 * done)
         return found
 

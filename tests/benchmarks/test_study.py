@@ -90,7 +90,8 @@ def test_the_forest_is_scored_in_each_round_of_corrections(setting):
     side = ForestSide(setting.dataset)
     found = side.rounds(setting, setting.draw(0), 0, 2, 3)
     assert len(found) == 2
-    assert min(found) > 0.8
+    assert min(point["dice"] for point in found) > 0.8
+    assert found[1]["painted"] >= found[0]["painted"] > 0
 
 
 def test_a_report_has_a_row_with_and_one_without_corrections(setting):

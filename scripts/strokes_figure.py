@@ -1,0 +1,86 @@
+"""Draw the figure of accuracy over seconds and over painted pixels.
+
+From the saved results of `python -m benchmarks strokes`. Needs a screen; `xvfb-run -a`
+gives one.
+
+    python scripts/strokes_figure.py docs/images
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from sheet import Sheet, curve
+
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "strokes.json"
+SIZE = (1150, 620)
+TITLES = {
+    "isbi2012": "membranes",
+    "dsb2018-fluorescence": "nuclei, fluorescence",
+    "dsb2018-tissue": "nuclei, stained tissue",
+    "nuclei2d": "crowded nuclei",
+}
+
+
+def draw_figure(details: list[dict[str, Any]], path: Path) -> None:
+    """Draw a column of two plots for each data set."""
+    sheet = Sheet(*SIZE)
+    for row, (corrected, bottom) in enumerate(
+        ((False, "seconds of training"), (True, "pixels painted"))
+    ):
+        for column, (name, title) in enumerate(TITLES.items()):
+            plot = sheet.plot("" if row else title, bottom, "Dice", row, column)
+            chosen = [d for d in details if d["data"] == name]
+            settings = _settings(
+                d for d in chosen if bool(d["corrections"]) == corrected
+            )
+            for number, draws in enumerate(settings):
+                (_over_pixels if corrected else _over_seconds)(plot, draws, number)
+    sheet.save(path)
+
+
+def _settings(details: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Group the draws of a setting, which follow each other."""
+    groups: dict[tuple[Any, int], list[dict[str, Any]]] = defaultdict(list)
+    seen: dict[Any, int] = defaultdict(int)
+    for detail in details:
+        draw = (detail["painted"], detail["draw"])
+        seen[draw] += 1
+        groups[detail["painted"], seen[draw]].append(detail)
+    return list(groups.values())
+
+
+def _over_seconds(plot: pg.PlotItem, draws: list[dict[str, Any]], number: int) -> None:
+    """Draw the network's mean curve, and the forest's Dice as a dashed line."""
+    seconds = [point["mark"] for point in draws[0]["network"]]
+    curve(plot, seconds, _mean(draws, "network", "dice"), number)
+    forest = np.mean([d["forest"] for d in draws])
+    curve(plot, [0, seconds[-1]], [forest, forest], number, dashed=True)
+
+
+def _over_pixels(plot: pg.PlotItem, draws: list[dict[str, Any]], number: int) -> None:
+    """Draw both sides' mean curves, each over what it was painted for it."""
+    for side, dashed in (("network", False), ("forest rounds", True)):
+        painted, dice = (_mean(draws, side, what) for what in ("painted", "dice"))
+        curve(plot, painted, dice, number, dashed=dashed)
+
+
+def _mean(draws: list[dict[str, Any]], side: str, what: str) -> Any:
+    return np.mean([[point[what] for point in d[side]] for d in draws], axis=0)
+
+
+def main() -> None:
+    pg.mkQApp()
+    draw_figure(
+        json.loads(RESULTS.read_text())["details"], Path(sys.argv[1]) / "strokes.png"
+    )
+
+
+if __name__ == "__main__":
+    main()
