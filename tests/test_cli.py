@@ -72,6 +72,13 @@ def test_train_predict_evaluate(data, tmp_path, capsys):
     assert scores["dice"]["background"] > 0.8
 
 
+def test_help_explains_each_option():
+    (verbs,) = (a for a in cli._parser()._actions if a.choices)
+    for verb, parser in verbs.choices.items():
+        silent = [a.dest for a in parser._actions if not a.help]
+        assert not silent, verb
+
+
 @pytest.mark.parametrize("suffix", [".ome.zarr", ".npy", ".tif"])
 def test_probabilities_add_up(data, tmp_path, suffix):
     out = tmp_path / f"p{suffix}"

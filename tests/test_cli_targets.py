@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 
 import numpy as np
 import pytest
@@ -101,6 +102,10 @@ def test_images_are_predicted_in_their_units(spots, tmp_path, capsys):
     scores = result(capsys)
     assert [r["output"] for r in scores["images"]] == ["output 1", "output 2"]
     assert -1 <= scores["pearson"] <= 1
+    assert run("evaluate", model, spots / "a.tif", "--truth",
+               tmp_path / "target.tif") == 0  # fmt: skip
+    line = capsys.readouterr().out.splitlines()[0]
+    assert re.search(r"output 1, pearson -?\d\.\d{3}, psnr -?\d+\.\d{3}, ssim", line)
 
 
 def test_noise_is_removed_without_labels(spots, tmp_path):

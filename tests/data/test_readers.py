@@ -128,6 +128,28 @@ def test_truncated_files(files, tmp_path, name, share):
         assert "\n" not in found
     else:  # the end of some files says nothing
         assert name not in ("stack.npy", "plane.bmp")
+        assert not name.endswith(".tif") or found.size == STACK.size
+
+
+@pytest.mark.parametrize("name", ["imagej.tif", "tiles.tif", "stack.ome.tif"])
+def test_pages_that_were_cut_off(files, tmp_path, name):
+    """The first page is still whole, but it is not the stack that was meant."""
+    found = read(tmp_path / name, files[name][: 2 * len(files[name]) // 3])
+    assert "is not a complete TIFF file" in found
+
+
+def test_what_decoders_say_is_made_short(tmp_path):
+    with pytest.raises(UserError, match=r"contains pickled .object. data\)"):
+        open_image(_file(tmp_path / "x.npy", b"no array"))
+    with pytest.raises(UserError, match=r"\(file '[^']*' not recognized as ND2\)"):
+        open_image(_file(tmp_path / "x.nd2", b"no microscopy"))
+    with pytest.raises(UserError, match="cannot be read"):  # it only warns, too
+        open_image(_file(tmp_path / "x.czi", b"ZISRAWFILE" + bytes(range(256))))
+
+
+def _file(path, content: bytes):
+    path.write_bytes(content)
+    return path
 
 
 @pytest.mark.filterwarnings("ignore")  # of decoders about what they find

@@ -110,6 +110,14 @@ def test_hostile_boxes_are_refused(book, linked):
             Project.open(book.project.folder)
 
 
+def test_the_recent_project_that_has_an_image(book, linked, tmp_path):
+    _, path = linked
+    assert book.recent.with_image(path) == book.project.folder
+    assert book.recent.with_image(tmp_path / "missing.npy") is None
+    (book.project.folder / "project.json").write_text("{")
+    assert book.recent.with_image(path) is None
+
+
 def test_recent_projects(tmp_path):
     recent = RecentProjects(tmp_path / "data" / "projects.json")
     assert recent.folders() == []

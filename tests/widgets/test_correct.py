@@ -273,6 +273,18 @@ def test_a_ring_is_around_the_next_place_until_it_is_painted(dock):
     assert not rings(dock)
 
 
+def test_the_ring_is_not_drawn_into_a_corner_of_other_slices(dock):
+    dims = dock.scene.viewer.dims
+    suggest(dock, (slice(2, 3), slice(40, 41), slice(9, 10)))
+    (ring,) = rings(dock)
+    assert dims.current_step[0] == 2
+    assert ring.canvas_size_limits[0] > 0
+    dims.set_current_step(0, 1)
+    assert ring.canvas_size_limits[0] == 0
+    dims.set_current_step(0, 2)
+    assert ring.canvas_size_limits[0] > 0
+
+
 def test_the_ring_in_3d_and_on_channels(qtbot, tmp_path):
     viewer, book = ViewerModel(), Workbench(tmp_path / "home", NoEngine)
     host = Host(viewer, book)

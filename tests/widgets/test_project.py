@@ -252,6 +252,15 @@ def test_closing_over_strokes_that_no_disk_takes(
         assert kept.can_redo
 
 
+def test_an_image_that_an_earlier_project_has(window, made, tmp_path):
+    dock = window.train
+    dock.image_box.open_path(tmp_path / "linked.npy")
+    QTest.mouseClick(dock.image_box.start_button, Qt.MouseButton.LeftButton)
+    assert window.workbench.project.folder != made
+    assert f"The project {made.stem} has this image already" in dock.message.text()
+    assert dock.message.isVisibleTo(dock)
+
+
 def test_the_start_list(window, made, stack_file):
     window.workbench.recent.note(made)
     dock = ProjectDock(window.viewer, window.host)

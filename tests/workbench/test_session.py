@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_fcn.data import samples
+from napari_fcn.data.axes import Axes
 from napari_fcn.data.readers import open_image
+from napari_fcn.data.store import ChunkStore
 from napari_fcn.engine.model import load_model
 from napari_fcn.errors import UserError
+from napari_fcn.export.masks import write_array
 
 
 def view(bench, entry, sample=(0,), size=96):
@@ -60,6 +64,10 @@ def test_the_whole_job(bench, tmp_path):
     assert opened.axes.names == "ZYX"
     assert opened.axes.scale == pytest.approx((2.0, 0.5, 0.5))
     assert tifffile.imread(target).shape == masks.shape
+    workbench.export(entry, tmp_path / "stack.png")
+    bench.until(lambda: len(bench.jobs) == 3, "exporting a stack")
+    assert bench.jobs[-1].path == tmp_path / "stack"
+    assert len(list(bench.jobs[-1].path.iterdir())) == len(masks)
 
 
 def test_pause_resume_and_strokes_while_training(bench):
@@ -130,6 +138,28 @@ def test_a_killed_engine_is_noticed_and_goes_on(bench):
     step = workbench.status.step
     bench.until(lambda: workbench.status.step > step, "steps after the restart")
     np.testing.assert_array_equal(workbench.labels(entry.key)[...], painted)
+
+
+def test_saving_replaces_no_image_and_no_other_folder(bench, tmp_path):
+    path = tmp_path / "cells.tif"
+    write_array(path, samples.blobs(2, 64)[0], Axes.of("ZYX"))
+    before = path.read_bytes()
+    opened = open_image(path)
+    book = bench.workbench
+    entry = book.add_image(opened.data, opened.axes, "cells", path)
+    ChunkStore.create(book.whole(entry), entry.label_shape, "uint8")
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / "notes.txt").touch()
+    for target, why in (
+        (path, "still needed"),
+        (tmp_path / "cells.png", "other things in it"),
+        (book.project.folder / "masks.tif", "still needed"),
+        (book.project.folder / "counts.csv", "still needed"),
+    ):
+        with pytest.raises(UserError, match=why):
+            book.export(entry, target)
+    assert path.read_bytes() == before
+    assert (tmp_path / "cells" / "notes.txt").exists()
 
 
 def test_nothing_painted_and_one_class_only(bench):

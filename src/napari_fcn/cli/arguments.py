@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from napari_fcn.console import note
@@ -25,6 +26,33 @@ def add_verb(verbs: Any, name: str, run: Callable[..., Any], about: str) -> Pars
     parser: Parser = verbs.add_parser(name, help=about, description=about)
     parser.set_defaults(run=run)
     return parser
+
+
+def add_model(parser: Parser) -> None:
+    """Add the model that is used."""
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL", help="a file that train has saved"
+    )
+
+
+def add_images(parser: Parser) -> None:
+    """Add the images that a verb reads."""
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="image files, folders of them, or patterns such as 'img*.tif'",
+    )
+
+
+def add_tile(parser: Parser) -> None:
+    """Add ``--tile``."""
+    parser.add_argument(
+        "--tile",
+        type=positive(int),
+        metavar="N",
+        help="pixels of a piece that is computed at once; the result is the same",
+    )
 
 
 def _add_device(parser: Parser) -> None:

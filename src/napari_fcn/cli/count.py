@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fcn.cli.arguments import add_usual, add_verb, positive
+from napari_fcn.cli.arguments import (
+    add_images,
+    add_model,
+    add_tile,
+    add_usual,
+    add_verb,
+)
 from napari_fcn.cli.targets import name_targets
 from napari_fcn.console import note, show
 
@@ -16,8 +22,8 @@ if TYPE_CHECKING:
 def add_count(verbs: Any) -> None:
     """Add the verb ``count`` and its arguments."""
     parser = add_verb(verbs, "count", run_count, "count objects in images")
-    parser.add_argument("model", type=Path, metavar="MODEL")
-    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    add_model(parser)
+    add_images(parser)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="table to write")
     parser.add_argument(
         "--regions",
@@ -32,7 +38,7 @@ def add_count(verbs: Any) -> None:
         metavar="DIR",
         help="folder for the single objects found, as CSV files that napari opens",
     )
-    parser.add_argument("--tile", type=positive(int), metavar="N")
+    add_tile(parser)
     add_usual(parser, mask=False)
 
 

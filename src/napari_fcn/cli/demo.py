@@ -21,8 +21,20 @@ def add_demo(verbs: Any) -> None:
     """Add the verb ``demo`` and its arguments."""
     parser = add_verb(verbs, "demo", run_demo, "see the whole job on a real image")
     parser.add_argument("--headless", action="store_true", help="without a window")
-    parser.add_argument("--out", type=Path, default=Path("demo-output"), metavar="DIR")
-    parser.add_argument("--seconds", type=positive(float), default=30, metavar="N")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo-output"),
+        metavar="DIR",
+        help="folder for what it makes",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=positive(float),
+        default=30,
+        metavar="N",
+        help="seconds of training",
+    )
     add_json(parser)
 
 

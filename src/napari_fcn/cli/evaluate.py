@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fcn.cli.arguments import add_usual, add_verb
+from napari_fcn.cli.arguments import add_images, add_model, add_usual, add_verb
 from napari_fcn.console import note, show
 
 if TYPE_CHECKING:
@@ -17,10 +16,24 @@ def add_evaluate(verbs: Any) -> None:
     parser = add_verb(
         verbs, "evaluate", run_evaluate, "score a model against the truth"
     )
-    parser.add_argument("model", type=Path, metavar="MODEL")
-    parser.add_argument("images", nargs="+", metavar="IMAGE")
-    parser.add_argument("--truth", nargs="+", required=True, metavar="TRUTH")
+    add_model(parser)
+    add_images(parser)
+    parser.add_argument(
+        "--truth",
+        nargs="+",
+        required=True,
+        metavar="TRUTH",
+        help="for each image its true labels; dots or target images as in training",
+    )
     add_usual(parser)
+
+
+def _as_text(row: dict[str, Any]) -> str:
+    """Return what is known in a row, numbers with as many digits as one reads."""
+    known = {k: v for k, v in row.items() if v != ""}
+    return ", ".join(
+        f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in known.items()
+    )
 
 
 def run_evaluate(options: argparse.Namespace) -> dict[str, Any]:
@@ -45,7 +58,7 @@ def run_evaluate(options: argparse.Namespace) -> dict[str, Any]:
         scores = evaluate_files(model, images, truths, options.axes, options.device)
         if not options.json:
             for line in scores["images"]:
-                show(", ".join(f"{k} {v}" for k, v in line.items()))
+                show(_as_text(line))
         return scores
     require_segmentation(model)
     ndim = model.config.network.ndim

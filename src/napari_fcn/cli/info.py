@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fcn.cli.arguments import add_json, add_verb
+from napari_fcn.cli.arguments import add_json, add_model, add_verb
 from napari_fcn.console import show
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 def add_info(verbs: Any) -> None:
     """Add the verb ``info`` and its arguments."""
     parser = add_verb(verbs, "info", run_info, "tell what a model is")
-    parser.add_argument("model", type=Path, metavar="MODEL")
+    add_model(parser)
     add_json(parser)
 
 

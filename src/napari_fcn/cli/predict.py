@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fcn.cli.arguments import add_usual, add_verb, positive
+from napari_fcn.cli.arguments import (
+    add_images,
+    add_model,
+    add_tile,
+    add_usual,
+    add_verb,
+)
 from napari_fcn.cli.progress import progress_of
 from napari_fcn.cli.targets import name_targets
 from napari_fcn.console import note
@@ -19,16 +25,22 @@ _RESULTS = ("labels", "probabilities", "density", "image")
 def add_predict(verbs: Any) -> None:
     """Add the verb ``predict`` and its arguments."""
     parser = add_verb(verbs, "predict", run_predict, "apply a model to images")
-    parser.add_argument("model", type=Path, metavar="MODEL")
-    parser.add_argument("images", nargs="+", metavar="IMAGE")
-    parser.add_argument("--out", required=True, type=Path, metavar="PATH")
+    add_model(parser)
+    add_images(parser)
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        metavar="PATH",
+        help="file to write, whose suffix names the format; a folder for several",
+    )
     parser.add_argument(
         "--as",
         dest="result",
         choices=_RESULTS,
         help="what to write; labels, density or image by default, as the task has it",
     )
-    parser.add_argument("--tile", type=positive(int), metavar="N")
+    add_tile(parser)
     parser.add_argument(
         "--resume", action="store_true", help="go on where an earlier run ended"
     )

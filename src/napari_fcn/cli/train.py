@@ -8,7 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fcn.cli.arguments import Parser, add_usual, add_verb, positive
+from napari_fcn.cli.arguments import (
+    Parser,
+    add_images,
+    add_usual,
+    add_verb,
+    positive,
+)
 from napari_fcn.cli.info import describe
 from napari_fcn.cli.progress import tell
 from napari_fcn.console import note
@@ -24,7 +30,7 @@ _TASKS = ("segmentation", "density", "regression")
 def add_train(verbs: Any) -> None:
     """Add the verb ``train`` and its arguments."""
     parser = add_verb(verbs, "train", run_train, "train a network on painted images")
-    parser.add_argument("images", nargs="+", metavar="IMAGE")
+    add_images(parser)
     parser.add_argument(
         "--labels",
         nargs="+",
@@ -32,30 +38,72 @@ def add_train(verbs: Any) -> None:
         metavar="LABELS",
         help="strokes; for density dots, for regression the target images",
     )
-    parser.add_argument("--out", required=True, metavar="MODEL", type=Path)
-    parser.add_argument("--task", choices=_TASKS, default="segmentation")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="MODEL",
+        type=Path,
+        help="file to save the model to, such as model.safetensors",
+    )
+    parser.add_argument(
+        "--task",
+        choices=_TASKS,
+        default="segmentation",
+        help="what it learns: masks, counts from dots, or images",
+    )
     parser.add_argument(
         "--dense", action="store_true", help="0 in the labels is background"
     )
     _add_targets(parser)
-    parser.add_argument("--ndim", type=int, choices=(2, 3), default=2)
-    parser.add_argument("--network", default="unet", metavar="NAME")
-    parser.add_argument(
-        "--setting",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="of the network, such as depth=4 or coordinates=yes",
-    )
+    _add_network(parser)
     parser.add_argument(
         "--loss", metavar="NAME", help="that of the task by default; see the guide"
     )
     _add_start(parser)
     budget = parser.add_mutually_exclusive_group()
-    budget.add_argument("--seconds", type=positive(float), metavar="N")
-    budget.add_argument("--steps", type=positive(int), metavar="N")
-    parser.add_argument("--seed", type=_seed, default=0, metavar="N")
+    budget.add_argument(
+        "--seconds",
+        type=positive(float),
+        metavar="N",
+        help="how long it trains; 60 by default",
+    )
+    budget.add_argument(
+        "--steps",
+        type=positive(int),
+        metavar="N",
+        help="how many training steps, in place of seconds",
+    )
+    parser.add_argument(
+        "--seed",
+        type=_seed,
+        default=0,
+        metavar="N",
+        help="another one gives another run",
+    )
     add_usual(parser)
+
+
+def _add_network(parser: Parser) -> None:
+    parser.add_argument(
+        "--ndim",
+        type=int,
+        choices=(2, 3),
+        default=2,
+        help="2 learns slice by slice, 3 from whole volumes",
+    )
+    parser.add_argument(
+        "--network",
+        default="unet",
+        metavar="NAME",
+        help="one of those that napari-fcn networks lists",
+    )
+    parser.add_argument(
+        "--setting",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="of the network, such as depth=4 or coordinates=yes; give it repeatedly",
+    )
 
 
 def _add_start(parser: Parser) -> None:

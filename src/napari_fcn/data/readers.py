@@ -71,7 +71,9 @@ def open_image(path: str | Path, axes: str | None = None) -> OpenedImage:
     path = Path(path)
     _check_exists(path)
     try:
-        data, found = _opener(path)(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what matters is said in one sentence
+            data, found = _opener(path)(path)
     except UserError:
         raise
     except MemoryError as error:
@@ -169,7 +171,9 @@ def _stem(path: Path) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
+    """Return the first sentence of what a decoder says, without bytes of the file."""
+    text = " ".join(str(error).split())
+    text = re.split(r"\.\s|\s\(?b['\"]", text, maxsplit=1)[0].rstrip(".")
     return text[:120] or type(error).__name__
 
 
@@ -195,12 +199,9 @@ def _open_npy(path: Path) -> tuple[Any, Axes]:
 def _open_picture(path: Path) -> tuple[Any, Axes]:
     """Read PNG, JPEG or BMP; they notes no scale that means anything."""
     try:
-        # Pillow only warns of large pictures, and the check below knows better.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                _check_picture(picture, path)
-                data = _pixels(picture)
+        with Image.open(path) as picture:
+            _check_picture(picture, path)
+            data = _pixels(picture)
     except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
         raise UserError(
             f"{path} is not a complete picture of its kind, or too large for it: "

@@ -93,6 +93,7 @@ def _read(tif: Any, path: Path) -> tuple[Any, Axes]:
         raise _damaged(path)
     number, series = max(found, key=lambda s: s[1].size)  # the first of the largest
     _check_extent(series, path)
+    _check_pages(tif, path)
     data = _open_series(tif, series, path)
     layout = _own_layout(tif)
     if layout is not None:
@@ -125,6 +126,17 @@ def _check_extent(series: Any, path: Path) -> None:
             f"{path} is compressed with {name}: install the decoder with "
             f"pip install 'napari-fcn[formats]', or save it uncompressed."
         )
+
+
+def _check_pages(tif: Any, path: Path) -> None:
+    """Refuse files whose end was cut off: their last page points to one more."""
+    form = tif.tiff
+    tif.filehandle.seek(tif.pages[len(tif.pages) - 1].offset)
+    count = tif.filehandle.read(form.tagnosize)
+    n_tags = struct.unpack(form.tagnoformat, count)[0]
+    end = tif.filehandle.read(n_tags * form.tagsize + form.offsetsize)
+    if struct.unpack(form.offsetformat, end[-form.offsetsize :])[0]:
+        raise _damaged(path)
 
 
 def _open_series(tif: Any, series: Any, path: Path) -> Any:

@@ -69,7 +69,8 @@ def check_channels(model: Model, source: ImageSource) -> None:
     if source.n_channels != wanted:
         raise UserError(
             f"{source.name} has {source.n_channels} channel(s) but the model was "
-            f"trained on {wanted}; choose an image with {wanted} channel(s)."
+            f"trained on {wanted}; choose an image with {wanted} channel(s), of which "
+            "a mask that it learned with (--mask) is one."
         )
 
 

@@ -179,7 +179,7 @@ def _encoder(name: str, channels: int, *, pretrained: bool) -> Any:
     if not encoders_installed():
         raise UserError(
             "Encoders trained on photographs need the package timm; install it with: "
-            "pip install napari-fcn[encoders]"
+            "pip install 'napari-fcn[encoders]'"
         )
     timm = importlib.import_module("timm")
     return timm.create_model(

@@ -11,6 +11,7 @@ import platformdirs
 
 from napari_fcn.data.files import atomic_path
 from napari_fcn.errors import UserError
+from napari_fcn.project.folder import Project
 
 _MOST = 12
 
@@ -40,6 +41,16 @@ class RecentProjects:
     def folders(self) -> list[Path]:
         """Return the projects that still exist, the latest first."""
         return [p for p in map(Path, self._read()["recent"]) if _is_there(p)]
+
+    def with_image(self, path: Path) -> Path | None:
+        """Return the latest project that works on an image file, if there is one."""
+        wanted = path.resolve()
+        for folder in self.folders():
+            with suppress(UserError, OSError, ValueError):
+                images = Project.open(folder).record.images
+                if wanted in (image.place(folder).resolve() for image in images):
+                    return folder
+        return None
 
     def note(self, folder: Path) -> None:
         """Put a project first."""

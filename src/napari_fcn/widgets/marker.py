@@ -44,6 +44,7 @@ class PlaceMarker:
         self._around: tuple[slice, ...] = ()
         self._painted = 0
         self.layer: Points | None = None
+        scene.viewer.dims.events.connect(self._on_moved)
         scene.changed.connect(self._on_changed)
         scene.opened.connect(self._on_opened)
         scene.workbench.project_changed.connect(self.hide)
@@ -77,6 +78,7 @@ class PlaceMarker:
         layers.selection.active = strokes
         self._strokes, self._around = strokes, self._box(place)
         self._painted = self._count()
+        self._on_moved()
         strokes.events.paint.connect(self.look)
 
     def hide(self, _event: object = None) -> None:
@@ -116,6 +118,19 @@ class PlaceMarker:
     def _name(self) -> str:
         image = self._scene.image
         return f"{image.name if image is not None else ''} – paint here"
+
+    def _on_moved(self, _event: object = None) -> None:
+        """Let it have no size in other slices, where napari puts it into a corner."""
+        layer = self.layer
+        if layer is None:
+            return
+        dims = self._scene.viewer.dims
+        here = layer.world_to_data(dims.point[dims.ndim - layer.ndim :])
+        hidden = [a - dims.ndim + layer.ndim for a in dims.not_displayed]
+        axes = [axis for axis in hidden if axis >= 0]
+        off = np.abs(layer.data[:, axes] - np.asarray(here)[axes])
+        seen = bool((off <= 0.5).all(axis=1).any())
+        layer.canvas_size_limits = _SEEN if seen else (0, _SEEN[1])
 
     def _on_changed(self) -> None:
         """Go where the image goes; it was moved, scaled, renamed, or painted on."""

@@ -98,12 +98,11 @@ class TrainDock(QWidget):
         if layer is None:
             self.say("Open an image first.")
             return
+        self.say("")  # what is said meanwhile stays
         try:
             self.scene.work_on(layer, self.image_box.names())
         except UserError as error:
             self.say(str(error))
-            return
-        self.say("")
 
     def _on_opened(self) -> None:
         """Offer what belongs to the image that is worked on now."""

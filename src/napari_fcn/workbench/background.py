@@ -15,6 +15,7 @@ from napari_fcn.export.masks import write_array
 from napari_fcn.project.targets import read_targets
 from napari_fcn.workbench.count_table import count_density
 from napari_fcn.workbench.counting import write_counts
+from napari_fcn.workbench.outputs import written_to
 from napari_fcn.workbench.protocol import JobFinished, JobProgress
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def run_export(command: Export, cancel: CancelToken, tell: Tell) -> None:
         watched = _Watched(array, cancel, tell)
         write_array(command.target, watched, command.axes)
 
-    _finish("export", command.target, work, tell)
+    _finish("export", written_to(command.target, len(command.axes)), work, tell)
 
 
 def _finish(

@@ -131,7 +131,8 @@ def read_labels(path: Path, source: ImageSource) -> NDArray[np.integer[Any]]:
     if data.shape != wanted:
         raise UserError(
             f"{path.name} has shape {data.shape} but {source.name} needs labels of "
-            f"shape {wanted}; check that they belong together."
+            f"shape {wanted}, since its axes are {source.axes.names}; check that they "
+            "belong together, or name other axes."
         )
     return data
 

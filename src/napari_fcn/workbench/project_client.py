@@ -155,11 +155,21 @@ class ProjectClient(EngineClient):
             If it is no image, or nothing can be written.
         """
         if self._open is None:
+            earlier = self.recent.with_image(path) if path is not None else None
             self.create_project(name)
+            self._mention(earlier)
         image = self._opened().add_image(data, axes, name, path)
         if image.key in self._opened().copies:
             self._set(job="copy", share=0.0)
         return image
+
+    def _mention(self, earlier: Path | None) -> None:
+        """Tell of a project in which the image has been worked on before."""
+        if earlier is not None:
+            self.said.emit(
+                f"This begins anew. The project {earlier.stem} has this image already: "
+                "double-click it in the dock Project to go on there."
+            )
 
     def labels(self, key: str) -> StrokeStore:
         """Return the labels store of an image of the project."""

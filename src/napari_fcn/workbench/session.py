@@ -18,6 +18,7 @@ from napari_fcn.errors import UserError
 from napari_fcn.project.snapshots import Snapshot, return_to
 from napari_fcn.workbench import protocol
 from napari_fcn.workbench.items import has_something
+from napari_fcn.workbench.outputs import check_file, check_result
 from napari_fcn.workbench.process import EngineProcess
 from napari_fcn.workbench.target_client import TargetClient
 
@@ -325,12 +326,14 @@ class Workbench(TargetClient):
         Raises
         ------
         UserError
-            If there are none, or something else is under way.
+            If there are none, something else is under way, or the file would take the
+            place of an image or of anything else that is needed.
         """
         self._require_no_job()
         source = self.whole(image)
         if not source.is_dir():
             raise UserError("Nothing is predicted yet; predict the whole image first.")
+        self._check_target(target, source)
         if target.suffix.lower() == ".csv":
             self._save_counts(source, target)
             return
@@ -339,6 +342,18 @@ class Workbench(TargetClient):
         axes = image.label_axes.with_channels() if several else image.label_axes
         self._send(protocol.Export(source, axes, target))
         self._set(job="export", share=0.0)
+
+    def _check_target(self, target: Path, source: Path) -> None:
+        """Refuse what would replace images, the project or another folder."""
+        project = self._opened().project
+        images = (image.place(project.folder) for image in project.record.images)
+        needed = [project.folder, *images]
+        if target.suffix.lower() == ".csv":
+            check_file(target, needed)
+            return
+        array = zarr.open_array(str(source), mode="r")
+        whole = array.dtype.kind in "biu"
+        check_result(target, array.ndim, needed, whole_numbers=whole)
 
     def whole(self, image: ProjectImage) -> Path:
         """Return where the prediction of a whole image lies, for the task."""
