@@ -53,9 +53,9 @@ def weights_file(network: nn.Module, about: dict[str, object]) -> bytes:
 def _settings() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pretraining", description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--tasks", type=int, default=6000)
+    parser.add_argument("--tasks", type=int, default=8000)
     parser.add_argument("--edge", type=int, default=144)
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=12000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()

@@ -1,10 +1,10 @@
 """Learning features in which a head solved from few strokes does well.
 
-The network's last layer is not learned: for each task it is the solution of a ridge
-regression on the painted pixels, which can be differentiated (Bertinetto et al. 2019,
-"Meta-learning with differentiable closed-form solvers"). What is learned is the body,
-so that the head found from strokes is right on all pixels, painted or not, of the
-painted image and of another one of the same style.
+The network's last layer is not learned: for each task it is the solution of a logistic
+regression on the painted pixels, as when people paint, which can be differentiated
+(Bertinetto et al. 2019, "Meta-learning with differentiable closed-form solvers"). What
+is learned is the body, so that the head found from strokes is right on all pixels,
+painted or not, of the painted image and of another one of the same style.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from napari_fcn.engine.losses import build_loss
 from napari_fcn.engine.solved_head import body_features
 from napari_fcn.networks.blocks import batch_norms
 from pretraining.episodes import stack
-from pretraining.ridge import solve_ridge
+from pretraining.logistic import solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,7 +114,7 @@ def logits_of(features: Tensor, strokes: Tensor) -> Tensor:
         float32 (I, K, Y, X).
     """
     painted = strokes > 0
-    weight, bias = solve_ridge(features[0][:, painted].T, strokes[painted] - 1)
+    weight, bias = solve(features[0][:, painted].T, strokes[painted] - 1)
     logits = torch.einsum("kd,idyx->ikyx", weight, features)
     return logits + bias[:, None, None]
 

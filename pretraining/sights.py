@@ -76,7 +76,7 @@ def electron_microscopy(random: Random) -> Style:
     materials = [inside, inside, membrane, body, rim, vesicle, vesicle]
     draws = [
         cells(random, (10, 60), (1.6, 7), 0.25),
-        blobs(random, (3, 15), (0.02, 0.2), 0.7),
+        blobs(random, (3, 32), (0.02, 0.25), 0.7),
         spots(random),
     ]
     wanted = [{2}, {2}, {3, 4}, {1}, {2, 4}]

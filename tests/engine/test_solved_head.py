@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pretraining.ridge import solve_ridge
+from pretraining.logistic import solve as solve_differentiably
 
 from napari_fcn.config import NetworkConfig
 from napari_fcn.engine.solved_head import body_features, set_head, solve_logistic
 from napari_fcn.networks import build_network
 
-SOLVERS = pytest.mark.parametrize("solve", [solve_logistic, solve_ridge])
+SOLVERS = pytest.mark.parametrize("solve", [solve_logistic, solve_differentiably])
 
 
 @SOLVERS
