@@ -247,18 +247,32 @@ def test_images_with_values_that_are_no_intensities(tmp_path, value, capsys):
     assert set(np.unique(np.load(masks))) <= {0, 2, 3}
 
 
-def test_an_image_all_nan_or_constant_trains_without_a_crash(tmp_path):
+@pytest.fixture
+def filled(tmp_path):
+    """Make an image that is the same everywhere; return how it is trained on."""
     labels = np.zeros((32, 32), np.uint8)
     labels[:8], labels[-8:] = 1, 2
     np.save(tmp_path / "labels.npy", labels)
-    painted = tmp_path / "labels.npy"
-    for name, value in (("nan", np.nan), ("constant", 7)):
-        np.save(tmp_path / f"{name}.npy", np.full((32, 32), value, np.float32))
-        out = tmp_path / f"{name}.safetensors"
-        assert run("train", tmp_path / f"{name}.npy", "--labels",
-                   painted, "--out", out, "--steps", 3) == 0  # fmt: skip
-        for tensor in load_model(out).network.state_dict().values():
-            assert np.isfinite(tensor.numpy()).all()
+
+    def words(value):
+        np.save(tmp_path / "image.npy", np.full((32, 32), value, np.float32))
+        return ("train", tmp_path / "image.npy", "--labels", tmp_path / "labels.npy",
+                "--out", tmp_path / "x.safetensors", "--steps", 3)  # fmt: skip
+
+    return words
+
+
+def test_a_constant_image_trains_without_a_crash(tmp_path, filled):
+    assert run(*filled(7)) == 0
+    for tensor in load_model(tmp_path / "x.safetensors").network.state_dict().values():
+        assert np.isfinite(tensor.numpy()).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_image_without_any_number_is_refused(capsys, model, tmp_path, filled, value):
+    refused(capsys, *filled(value), match="no numbers")
+    refused(capsys, "predict", model, tmp_path / "image.npy",
+            "--out", tmp_path / "masks.tif", match="no numbers")  # fmt: skip
 
 
 def test_one_painted_pixel_of_each_class(tmp_path):

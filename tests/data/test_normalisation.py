@@ -7,6 +7,7 @@ from napari_fcn.config import IntensityRange, NormalisationConfig
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.normalisation import Normalisation, common_range, measure
 from napari_fcn.data.source import ImageSource
+from napari_fcn.errors import UserError
 
 CONFIG = NormalisationConfig(lower=1, upper=99)
 
@@ -54,9 +55,13 @@ def test_constant(value):
 
 
 def test_nothing_finite():
-    norm = measured(np.full((8, 8), np.nan))
-    assert norm.offset == 0
-    assert norm.gain == 1
+    with pytest.raises(UserError, match="no numbers"):
+        measured(np.full((8, 8), np.nan))
+    data = np.random.default_rng(0).random((2, 8, 8))
+    data[1] = np.inf
+    norm = measured(data, "CYX")
+    assert norm.offset[1] == 0
+    assert norm.gain[1] == 1
 
 
 def test_few_bright_spots_in_the_dark():

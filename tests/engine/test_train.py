@@ -128,9 +128,11 @@ def test_one_class_or_none_is_one_sentence(values):
         )
 
 
-@pytest.mark.parametrize("fill", [0.0, np.nan])
-def test_constant_and_nan_images_do_not_break_training(fill):
-    source = ImageSource(np.full((40, 40), fill, np.float32), Axes.of("YX"), 2)
+@pytest.mark.parametrize("rest", [0.0, np.nan])
+def test_constant_images_with_and_without_nan_do_not_break_training(rest):
+    pixels = np.full((40, 40), rest, np.float32)
+    pixels[:20] = 0
+    source = ImageSource(pixels, Axes.of("YX"), 2)
     labels = np.zeros((40, 40), np.uint8)
     labels[5:10], labels[20:25] = 1, 2
     model, events = run(LabelledImage(source, labels), steps=3)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fcn.config import IntensityRange
+from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,12 +92,12 @@ def measure(
     -------
     Normalisation
         Gain 1 for a constant channel; offset 0 and gain 1 for one without any
-        finite value.
+        finite value beside others that have some.
 
     Raises
     ------
     UserError
-        When the image cannot be read.
+        When the image cannot be read, or holds no finite value at all.
     """
     own = _normalisation(_values(source, max_values), config)
     if config.common is None:
@@ -132,7 +133,7 @@ def common_range(
     Raises
     ------
     UserError
-        When an image cannot be read.
+        When an image cannot be read, or holds no finite value at all.
     """
     dtypes = {str(source.dtype) for source in sources}
     values = [_values(source, _MANY_VALUES // len(sources)) for source in sources]
@@ -154,14 +155,20 @@ def _is_brighter(one: Normalisation, other: Normalisation) -> bool:
 
 
 def _values(source: ImageSource, max_values: int) -> NDArray[np.float32]:
-    """Read some values of all parts of an image, (C, n)."""
+    """Read some values of all parts of an image, (C, n); one at least is finite."""
     budget = max(_MIN_VALUES, max_values // source.n_channels)
     blocks = list(_blocks(source))
     kept = [
         _thin(source.read(sample, region), budget // len(blocks))
         for sample, region in blocks
     ]
-    return np.concatenate(kept, axis=1)
+    values = np.concatenate(kept, axis=1)
+    if not np.isfinite(values).any():
+        raise UserError(
+            f"The image {source.name} holds no numbers (NaN or infinite everywhere): "
+            "choose another one."
+        )
+    return values
 
 
 def _normalisation(
