@@ -12,14 +12,17 @@ import json
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyqtgraph as pg
 from sheet import Sheet, curve
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "strokes.json"
-SIZE = (1150, 620)
+WIDTH, HEIGHT = 1150, 310
 TITLES = {
     "isbi2012": "membranes",
     "dsb2018-fluorescence": "nuclei, fluorescence",
@@ -29,19 +32,23 @@ TITLES = {
 
 
 def draw_figure(details: list[dict[str, Any]], path: Path) -> None:
-    """Draw a column of two plots for each data set."""
-    sheet = Sheet(*SIZE)
-    for row, (corrected, bottom) in enumerate(
-        ((False, "seconds of training"), (True, "pixels painted"))
-    ):
+    """Draw a column for each data set: over seconds, and with corrections if any."""
+    rows: list[tuple[bool, str, Callable[..., None]]] = [
+        (False, "seconds of training", _over_seconds)
+    ]
+    if any(d["corrections"] for d in details):
+        rows.append((True, "pixels painted", _over_pixels))
+    sheet = Sheet(WIDTH, HEIGHT * len(rows))
+    for row, (corrected, bottom, draw) in enumerate(rows):
         for column, (name, title) in enumerate(TITLES.items()):
             plot = sheet.plot("" if row else title, bottom, "Dice", row, column)
-            chosen = [d for d in details if d["data"] == name]
-            settings = _settings(
-                d for d in chosen if bool(d["corrections"]) == corrected
-            )
-            for number, draws in enumerate(settings):
-                (_over_pixels if corrected else _over_seconds)(plot, draws, number)
+            chosen = [
+                d
+                for d in details
+                if d["data"] == name and bool(d["corrections"]) == corrected
+            ]
+            for number, draws in enumerate(_settings(chosen)):
+                draw(plot, draws, number)
     sheet.save(path)
 
 
