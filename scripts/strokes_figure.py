@@ -42,6 +42,7 @@ def draw_figure(details: list[dict[str, Any]], path: Path) -> None:
     for row, (corrected, bottom, draw) in enumerate(rows):
         for column, (name, title) in enumerate(TITLES.items()):
             plot = sheet.plot("" if row else title, bottom, "Dice", row, column)
+            plot.getAxis("left").enableAutoSIPrefix(False)
             chosen = [
                 d
                 for d in details
