@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from napari_fcn.engine.solved_head import PENALTY
+from napari_fcn.engine.solved_head import (
+    PENALTY,
+    balanced_shares,
+    for_raw_features,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,16 +47,14 @@ def solve(
     bias : Tensor
         float32 (K,).
     """
-    counts = torch.bincount(classes)
-    share = (1 / (len(counts) * counts.double()))[classes]
+    share = balanced_shares(classes)
     x = features.double()
     mean = share @ x
     deviation = (share @ (x - mean) ** 2 + _EPSILON**2).sqrt()
     inputs = F.pad((x - mean) / deviation, (0, 1), value=1.0)
-    target = F.one_hot(classes, len(counts)).double()
+    target = F.one_hot(classes).double()
     solved = _newton(inputs, target, share, penalty)
-    scaled = solved[:, :-1] / deviation
-    return scaled.float(), (solved[:, -1] - scaled @ mean).float()
+    return for_raw_features(solved[:, :-1], solved[:, -1], mean, deviation)
 
 
 def _newton(inputs: Tensor, target: Tensor, share: Tensor, penalty: float) -> Tensor:

@@ -137,8 +137,8 @@ def common_range(
     """
     dtypes = {str(source.dtype) for source in sources}
     values = [_values(source, _MANY_VALUES // len(sources)) for source in sources]
-    each = [_normalisation(mine, config) for mine in values]
-    alike = not any(_is_brighter(a, b) for a in each for b in each)
+    gains = np.stack([_normalisation(mine, config).gain for mine in values])
+    alike = not (gains.min(axis=0) * _LIKE < gains.max(axis=0)).any()
     together = np.concatenate(values, axis=1)
     if len(dtypes) > 1 or not alike or not (np.ptp(together, axis=1) > 0).all():
         return None

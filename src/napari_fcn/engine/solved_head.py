@@ -59,6 +59,20 @@ def set_head(network: nn.Module, weight: Tensor, bias: Tensor) -> None:
         parameters["bias"].copy_(bias)
 
 
+def balanced_shares(classes: Tensor) -> Tensor:
+    """Return float64 (P,) weights of pixels, with which each class counts the same."""
+    counts = torch.bincount(classes)
+    return (1 / (len(counts) * counts.double()))[classes]
+
+
+def for_raw_features(
+    weight: Tensor, bias: Tensor, mean: Tensor, deviation: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return a classifier of standardised features as float32 one of raw features."""
+    scaled = weight / deviation
+    return scaled.float(), (bias - scaled @ mean).float()
+
+
 def solve_logistic(
     features: Tensor, classes: Tensor, penalty: float = PENALTY
 ) -> tuple[Tensor, Tensor]:
@@ -83,14 +97,14 @@ def solve_logistic(
     bias : Tensor
         float32 (K,).
     """
-    counts = torch.bincount(classes)
-    share = (1 / (len(counts) * counts.double()))[classes]
+    share = balanced_shares(classes)
     x = features.double()
     mean = share @ x
     deviation = (share @ (x - mean) ** 2).sqrt() + _LEAST_DEVIATION
     standard = (x - mean) / deviation
-    weight = x.new_zeros(len(counts), x.shape[1], requires_grad=True)
-    bias = x.new_zeros(len(counts), requires_grad=True)
+    number = int(classes.max()) + 1
+    weight = x.new_zeros(number, x.shape[1], requires_grad=True)
+    bias = x.new_zeros(number, requires_grad=True)
     optimiser = torch.optim.LBFGS(
         [weight, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe"
     )
@@ -103,5 +117,4 @@ def solve_logistic(
         return float(loss.detach())
 
     optimiser.step(objective)
-    scaled = weight.detach() / deviation
-    return scaled.float(), (bias.detach() - scaled @ mean).float()
+    return for_raw_features(weight.detach(), bias.detach(), mean, deviation)
