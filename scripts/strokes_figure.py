@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "strokes.json"
+FOREST = "forest"
 WIDTH, HEIGHT = 1150, 310
 TITLES = {
     "isbi2012": "membranes",
@@ -65,22 +66,23 @@ def _settings(details: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 
 def _over_seconds(plot: pg.PlotItem, draws: list[dict[str, Any]], number: int) -> None:
-    """Draw the network's mean curve, and the forest's Dice as a dashed line."""
+    """Draw the network's mean curve, and scikit-image's forest as a dashed line."""
     seconds = [point["mark"] for point in draws[0]["network"]]
     curve(plot, seconds, _mean(draws, "network", "dice"), number)
-    forest = np.mean([d["forest"] for d in draws])
+    forest = _mean(draws, FOREST, "dice")[-1]
     curve(plot, [0, seconds[-1]], [forest, forest], number, dashed=True)
 
 
 def _over_pixels(plot: pg.PlotItem, draws: list[dict[str, Any]], number: int) -> None:
-    """Draw both sides' mean curves, each over what it was painted for it."""
-    for side, dashed in (("network", False), ("forest rounds", True)):
+    """Draw both sides' mean curves, each over what was painted for it."""
+    for side, dashed in (("network", False), (FOREST, True)):
         painted, dice = (_mean(draws, side, what) for what in ("painted", "dice"))
         curve(plot, painted, dice, number, dashed=dashed)
 
 
 def _mean(draws: list[dict[str, Any]], side: str, what: str) -> Any:
-    return np.mean([[point[what] for point in d[side]] for d in draws], axis=0)
+    sides = [d["peers"] | {"network": d["network"]} for d in draws]
+    return np.mean([[point[what] for point in s[side]] for s in sides], axis=0)
 
 
 def main() -> None:

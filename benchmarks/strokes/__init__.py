@@ -1,8 +1,8 @@
-"""Accuracy from few strokes, against a random forest on the same strokes.
+"""Accuracy from few strokes, against random forests on the same strokes.
 
-Membranes or nuclei are painted by a simulated annotator on a few planes; both sides
+Membranes or nuclei are painted by a simulated annotator on a few planes; all sides
 are scored by the Dice coefficient of the objects on planes nobody painted. Draws of
-strokes are paired: every row compares the two sides on the very same strokes. Rows
+strokes are paired: every row compares the sides on the very same strokes. Rows
 with rounds of corrections add strokes on the largest errors that each side made.
 """
 
@@ -50,23 +50,30 @@ def measure(
     """Train and score every setting `draws` times; report means over the draws.
 
     Each setting is measured for each of `rounds`, by default twice: with the careful
-    strokes alone, and with corrections painted at each mark, for which both sides see
+    strokes alone, and with corrections painted at each mark, for which all sides see
     their own errors.
     """
+    from benchmarks.strokes.forest import PEERS
     from benchmarks.strokes.study import ForestSide
 
     report = Report(
         "Dice of the objects on unseen planes, after seconds of training",
         {"draws": draws, "trained": "until stopped, averaged weights, live"},
-        notes=["With corrections, the forest is that of the last round."],
+        notes=[
+            "With corrections, the forests are those of the last round. *forest* is "
+            "scikit-image's trainable segmentation; *ilastik's filters* are computed "
+            "by scipy and scikit-image: indicative. Gain and worst draw are over the "
+            "better of the two."
+        ],
     )
-    sides: dict[str, ForestSide] = {}
+    known: dict[str, list[ForestSide]] = {}
     for setting in settings:
-        side = sides.setdefault(setting.dataset.name, ForestSide(setting.dataset))
+        fresh = [ForestSide(setting.dataset, peer) for peer in PEERS]
+        sides = known.setdefault(setting.dataset.name, fresh)
         for corrections in rounds:
             found = []
             for seed in range(draws):
-                found.append(_draw(setting, side, marks, seed, corrections))
+                found.append(_draw(setting, sides, marks, seed, corrections))
                 _tell(found[-1])
             report.details += found
             about = _about(setting, corrections)
@@ -76,23 +83,25 @@ def measure(
 
 def _draw(
     setting: Setting,
-    side: ForestSide,
+    sides: list[ForestSide],
     marks: tuple[float, ...],
     seed: int,
     corrections: int,
 ) -> dict[str, Any]:
-    """Measure both sides on one draw of strokes."""
+    """Measure all sides on one draw of strokes."""
     from benchmarks.strokes.study import train_on
 
     labels = setting.draw(seed)
     rounds = len(marks) if corrections else 1
-    peer = side.rounds(setting, labels, seed, rounds, corrections)
+    peers = {
+        side.peer.name: side.rounds(setting, labels, seed, rounds, corrections)
+        for side in sides
+    }
     network = NetworkConfig(ndim=setting.dataset.ndim)
     curve = train_on(setting, labels, marks, seed, network, corrections)
     return _about(setting, corrections) | {
         "draw": seed,
-        "forest": peer[-1]["dice"],
-        "forest rounds": peer,
+        "peers": peers,
         "network": curve,
         "load": load(),
     }
@@ -100,10 +109,14 @@ def _draw(
 
 def _summary(found: list[dict[str, Any]], marks: tuple[float, ...]) -> dict[str, Any]:
     """Means over draws, and the spread of the paired difference at the last mark."""
-    peers = np.array([f["forest"] for f in found])
+    peers = {
+        name: float(np.mean([f["peers"][name][-1]["dice"] for f in found]))
+        for name in found[0]["peers"]
+    }
+    best = max(peers, key=lambda name: peers[name])
     curves = np.array([[point["dice"] for point in f["network"]] for f in found])
-    gain = curves[:, -1] - peers
-    row: dict[str, Any] = {"forest": float(peers.mean())}
+    gain = curves[:, -1] - [f["peers"][best][-1]["dice"] for f in found]
+    row: dict[str, Any] = dict(peers)
     row |= {
         f"{m:g} s": float(d) for m, d in zip(marks, curves.mean(axis=0), strict=True)
     }

@@ -189,10 +189,11 @@ def painted_pixels(labels: Labels) -> int:
 
 
 class ForestSide:
-    """The forest on the same strokes; the features of each plane are kept."""
+    """A peer on the same strokes; the features of each plane are kept."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, peer: forest.Peer = forest.PEERS[0]) -> None:
         self._dataset = dataset
+        self.peer = peer
         self._features: dict[Any, NDArray[np.float32]] = {}
         self._shown: Predicted = {}
 
@@ -205,7 +206,7 @@ class ForestSide:
             image = self._dataset.images[number]
             image = image[z] if flat and z is not None else image
             colour = self._dataset.axes.endswith("S")
-            self._features[key] = forest.features(image, colour=colour)
+            self._features[key] = self.peer.features(image, colour=colour)
         found = self._features[key]
         return found if flat or z is None else found[z]
 
@@ -213,7 +214,8 @@ class ForestSide:
         """Return Dice on the tested planes, and the seconds the fit took."""
         seen = [self.features(plane) for plane in setting.painted]
         start = time.perf_counter()
-        fitted = forest.fit([view(labels, p) for p in setting.painted], seen, seed)
+        painted = [view(labels, p) for p in setting.painted]
+        fitted = forest.fit(painted, seen, seed, self.peer.deepest)
         seconds = time.perf_counter() - start
         predicted = self._predict(fitted, setting.tested)
         self._shown = self._predict(fitted, setting.painted)

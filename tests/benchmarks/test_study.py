@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from benchmarks.strokes import measure
 from benchmarks.strokes.datasets import DATASETS, Dataset
+from benchmarks.strokes.forest import PEERS, SCALES, ilastik_features
 from benchmarks.strokes.settings import SETTINGS
 from benchmarks.strokes.study import (
     ForestSide,
@@ -41,10 +42,34 @@ def test_dice_is_pooled_over_tested_planes_only(setting):
     assert object_dice(setting, {0: np.zeros_like(truth)}) == 0
 
 
-def test_the_forest_tells_bright_cells_from_background(setting):
-    dice, seconds = ForestSide(setting.dataset).score(setting, setting.draw(0), 0)
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_a_forest_tells_bright_cells_from_background(setting, peer):
+    side = ForestSide(setting.dataset, peer)
+    dice, seconds = side.score(setting, setting.draw(0), 0)
     assert dice > 0.8
     assert seconds > 0
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (8, 20, 30)])
+def test_filters_are_those_of_each_scale_and_channel(shape):
+    image = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+    found = ilastik_features(image)
+    n_filters = 1 + len(SCALES) * (4 + 2 * len(shape))
+    assert found.shape == (*shape, n_filters)
+    assert np.isfinite(found).all()
+    both = ilastik_features(np.stack([image, 0 * image], -1), colour=True)
+    np.testing.assert_array_equal(both[..., :n_filters], found)
+
+
+def test_a_ridge_has_one_large_curvature_across_it():
+    image = np.zeros((21, 21), np.float32)
+    image[10] = 1
+    found = ilastik_features(image)[10, 10]
+    *_, smooth, laplace, slope, _, _, _, high, low = found[: 1 + 8 * 2]
+    assert smooth > 0
+    assert slope == pytest.approx(0, abs=1e-6)
+    assert laplace == pytest.approx(low, rel=0.1)
+    assert abs(high) < 0.1 * abs(low)
 
 
 def test_training_is_scored_at_each_mark(setting):
@@ -98,6 +123,7 @@ def test_a_report_has_a_row_with_and_one_without_corrections(setting):
     report = measure([setting], (0.05,), 1)
     assert [row["corrections"] > 0 for row in report.rows] == [False, True]
     assert [len(d["network"]) for d in report.details] == [1, 1]
+    assert all({p.name for p in PEERS} <= set(row) for row in report.rows)
     assert all(row["worst draw"] == row["gain at last"] for row in report.rows)
 
 
