@@ -145,3 +145,21 @@ def test_a_long_history_is_thinned(path):
     found = History(path).read("segmentation")
     assert 500 <= len(found.losses) <= 1500
     assert found.seconds == pytest.approx(19_999, abs=30)
+
+
+def test_what_has_not_changed_is_read_once(tmp_path, monkeypatch):
+    history = History(tmp_path / "history.jsonl")
+    history.note_score("segmentation", 1, 1.0, 0.5, held_out=True)
+    reads = []
+    read = History._read
+    monkeypatch.setattr(
+        History, "_read", lambda self, task: reads.append(task) or read(self, task)
+    )
+    first = history.read("segmentation")
+    first.add_score(2.0, 0.6)  # whoever asked may go on with it
+    assert history.read("segmentation").scores == [(1.0, 0.5)]
+    assert reads == ["segmentation"]
+    history.note_score("segmentation", 2, 3.0, 0.7, held_out=True)
+    assert history.read("segmentation").scores == [(1.0, 0.5), (3.0, 0.7)]
+    assert history.read("density").scores == []
+    assert reads == ["segmentation", "segmentation", "density"]

@@ -12,6 +12,7 @@ import math
 import os
 import time
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,7 @@ class History:
         self.path = path
         self.damaged = False
         self._anew = False
+        self._known: tuple[tuple[Any, ...], Timeline] | None = None
         self._noted = -_NOTE_EVERY
         self._waiting: dict[str, Any] = {}
         self._loss: dict[str, float] = {}
@@ -141,8 +143,22 @@ class History:
     def read(self, task: str) -> Timeline:
         """Return the last run of a task, with all that it went on from.
 
-        Lines that nobody can read are passed over.
+        The file is read again only when it has changed. Lines that nobody can read are
+        passed over.
         """
+        state = (task, *self._state())
+        if self._known is None or self._known[0] != state:
+            self._known = state, self._read(task)
+        return deepcopy(self._known[1])
+
+    def _state(self) -> tuple[int, int]:
+        """Return size and time of the file, 0 where there is none."""
+        with suppress(OSError):
+            about = self.path.stat()
+            return about.st_size, about.st_mtime_ns
+        return 0, 0
+
+    def _read(self, task: str) -> Timeline:
         found, readable, strange = Timeline(), 0, 0
         for line in self._lines():
             try:
