@@ -18,7 +18,7 @@ from benchmarks.report import Report, median_seconds
 from napari_fcn.config import NetworkConfig, TrainingConfig
 from napari_fcn.engine.device import Compute, choose_compute, memory_format
 from napari_fcn.engine.losses import build_loss
-from napari_fcn.engine.trainer import DEFAULT_BATCH, DEFAULT_CROP
+from napari_fcn.engine.tasks.base import DEFAULT_BATCH, DEFAULT_CROP
 from napari_fcn.networks import build_network
 
 if TYPE_CHECKING:

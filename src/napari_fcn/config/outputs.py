@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field, model_validator
 
 from napari_fcn.config.base import Frozen
+
+_UPPER = 0.975
+_FEWEST_REGIONS = 2
+"""With one, the quantile would say nothing any more."""
 
 
 class CountError(Frozen):
@@ -32,6 +38,18 @@ class CountError(Frozen):
         """Return the standard deviation of a count."""
         variance = self.scatter * max(count, 1.0) + (self.bias * count) ** 2
         return float(variance**0.5)
+
+    def reach(self, count: float) -> float:
+        """Return how far from a count 95 of 100 true counts lie at the most.
+
+        The variance is only known from some regions, the fewer the worse: so the
+        quantile is that of Student's t with as many degrees of freedom (Student
+        1908), and the normal one where nothing was held out.
+        """
+        from scipy.special import stdtrit  # slow to load, seldom needed
+
+        freedom = max(self.regions, _FEWEST_REGIONS) if self.regions else math.inf
+        return float(stdtrit(freedom, _UPPER)) * self.deviation(count)
 
 
 class DensityConfig(Frozen):

@@ -20,7 +20,8 @@ class AugmentationConfig(Frozen):
     flip : bool
         Mirror along each spatial axis with probability one half.
     rotate : bool
-        Rotate in the plane by any angle.
+        Rotate in the plane: by any angle, or by quarter turns only where the task is
+        not segmentation and nothing is zoomed or bent.
     scale : float
         Zoom by a factor between 1 / (1 + scale) and 1 + scale.
     elastic : float
@@ -44,15 +45,15 @@ class AugmentationConfig(Frozen):
 
 
 _COUNTING = AugmentationConfig(
-    scale=0.1, elastic=0, brightness=0, contrast=0, noise=0.03, blur=0.3
+    scale=0, elastic=0, brightness=0, contrast=0, noise=0.03, blur=0
 )
 
 
 def usual_augmentation(task: str) -> AugmentationConfig:
     """Return how crops are varied for a task unless the settings say otherwise.
 
-    Less for counting: where objects lie on each other, how bright and how large a
-    spot is tells how many they are.
+    Less for counting: where objects lie on each other, how bright, how large and how
+    sharp a spot is tells how many they are.
     """
     return _COUNTING if task == "density" else AugmentationConfig()
 
@@ -72,9 +73,9 @@ class TrainingConfig(Frozen):
         Name in the registry of losses of the task; the default is that of
         segmentation, and stands for the default of other tasks, too.
     crop : int
-        Edge of the training crops in pixels; by default (auto) what suits 2D or 3D.
+        Edge of the training crops in pixels; by default (auto) what suits the task.
     batch : int
-        Crops per step; by default (auto) what suits 2D or 3D.
+        Crops per step; by default (auto) what suits the task.
     learning_rate : float
         Peak learning rate of AdamW.
     weight_decay : float

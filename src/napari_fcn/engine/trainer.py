@@ -29,6 +29,7 @@ from napari_fcn.engine.schedule import (
 )
 from napari_fcn.engine.shipped import SHIPPED, start_from_shipped
 from napari_fcn.engine.tasks import start_task
+from napari_fcn.engine.tasks.base import DEFAULT_BATCH
 from napari_fcn.engine.teacher import teacher_loss
 from napari_fcn.engine.tiling import round_up
 from napari_fcn.engine.transfer import transfer_weights
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
     from napari_fcn.config import ClassInfo, ModelConfig, NetworkConfig, TrainingConfig
     from napari_fcn.engine.tasks import Task
 
-DEFAULT_CROP = {2: (128, 128), 3: (24, 80, 80)}
-DEFAULT_BATCH = {2: 8, 3: 2}
 _SMALLEST_CROP = 16
 _MOST_FAULTS = 5
 _MOMENTUM = 0.1
@@ -110,9 +109,7 @@ class Trainer:
         self.task.start(self._cache, self._seed)
         self.compute = choose_compute(config.device, config.precision)
         self._build(init)
-        ndim = self.model_config.network.ndim
-        self._batch = config.batch or DEFAULT_BATCH[ndim]
-        self._crop = self._choose_crop(config.crop)
+        self._batch, self._crop = self._choose_crops()
         self.step_number = 0
         self._faults = 0
         self._best = BestWeights()
@@ -157,7 +154,7 @@ class Trainer:
 
     def _solve_head(self) -> None:
         self._network.eval()
-        crop = self._choose_crop(self.config.crop)
+        _, crop = self._choose_crops()
         self.task.solve_head(self._network, crop, self.compute.device)
         self._train_mode()
 
@@ -199,18 +196,22 @@ class Trainer:
         self.step_number = checkpoint.step
         self._say(f"Going on from step {checkpoint.step}.")
 
-    def _choose_crop(self, edge: int | None) -> tuple[int, ...]:
-        ndim = self.model_config.network.ndim
-        wanted = (edge,) * ndim if edge else DEFAULT_CROP[ndim]
+    def _choose_crops(self) -> tuple[int, tuple[int, ...]]:
+        """Return the crops of a step and their edges, no larger than images."""
+        ndim, edge = self.model_config.network.ndim, self.config.crop
+        batch, wanted = self.task.usual_crops()
+        if edge:
+            batch, wanted = DEFAULT_BATCH[ndim], (edge,) * ndim
         largest = np.max(
             [item.image.spatial_shape for item in self.annotations.images], axis=0
         )
-        return tuple(
+        crop = tuple(
             round_up(min(w, int(size)), stride)
             for w, size, stride in zip(
                 wanted, largest, self.receptive_field.stride, strict=True
             )
         )
+        return self.config.batch or batch, crop
 
     def _warn_of_unscored(self) -> None:
         message = self.task.unscored()

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from napari_fcn.workbench.count_sums import LiveCount
 
 _HEADER = ("Where", "Class", "Count", "Really")
-_CERTAINTY = 1.96
 _TRUTH = 3
 
 
@@ -105,7 +104,7 @@ class CountTable(QWidget):
                 writer.writerow((*row, f"{c.count:.3f}", f"{c.deviation:.3f}", truth))
 
     def _fill(self, row: int, found: LiveCount) -> None:
-        doubt = f" ± {_CERTAINTY * found.deviation:.1f}" if found.deviation else ""
+        doubt = f" ± {found.reach:.1f}" if found.deviation else ""
         truth = "" if found.truth is None else f"{found.truth:g}"
         texts = (
             place_name(found.place),

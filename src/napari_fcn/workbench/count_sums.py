@@ -38,6 +38,8 @@ class LiveCount:
         The sum of the density.
     deviation : float
         Standard deviation of its error.
+    reach : float
+        How far from it 95 of 100 true counts lie at the most.
     truth : float, optional
         What the user says it is.
     """
@@ -46,6 +48,7 @@ class LiveCount:
     label: ClassInfo
     count: float
     deviation: float
+    reach: float
     truth: float | None = None
 
 
@@ -78,7 +81,8 @@ def live_counts(
             index = label_index(image.label_axes, ndim, sample, region)
             count = float(np.asarray(density[index], np.float64).sum())
             truth = boxes[place].counts.get(info.value) if place >= 0 else None
-            result.append(LiveCount(place, info, count, error.deviation(count), truth))
+            deviation, reach = error.deviation(count), error.reach(count)
+            result.append(LiveCount(place, info, count, deviation, reach, truth))
     return sorted(result, key=lambda found: found.place)
 
 

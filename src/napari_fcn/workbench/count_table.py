@@ -51,9 +51,8 @@ def count_density(
                 channel = _Channel(density, index, len(config.classes))
                 values = source.read_labels(channel, sample, region)
                 count = float(np.asarray(values, np.float64).sum())
-                doubt = error.deviation(count)
                 result.append(
-                    Count(source.name, where, number, info.name, count, doubt)
+                    Count(source.name, where, number, info.name, count, error)
                 )
     return result
 

@@ -20,12 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from napari_fcn.config import DeviceName, ModelConfig
+    from napari_fcn.config import CountError, DeviceName, ModelConfig
     from napari_fcn.data.source import ImageSource
     from napari_fcn.engine.model import Model
 
-CERTAINTY = 1.96
-"""Standard deviations on either side of a count in which 95 % of true counts lie."""
 _COLUMNS = (
     "image", "slice", "region", "class", "count", "deviation", "lower", "upper",
 )  # fmt: skip
@@ -47,8 +45,8 @@ class Count:
         The name of the class.
     count : float
         The integral of the density.
-    deviation : float
-        Standard deviation of its error.
+    error : CountError
+        What is known of its error.
     """
 
     image: str
@@ -56,11 +54,20 @@ class Count:
     region: int
     label: str
     count: float
-    deviation: float
+    error: CountError
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the count's error."""
+        return self.error.deviation(self.count)
+
+    @property
+    def reach(self) -> float:
+        """How far from the count 95 of 100 true counts lie at the most."""
+        return self.error.reach(self.count)
 
     def as_row(self) -> dict[str, Any]:
         """Return the columns of a table, with the limits of the true count."""
-        reach = CERTAINTY * self.deviation
         return {
             "image": self.image,
             "slice": self.slice,
@@ -68,8 +75,8 @@ class Count:
             "class": self.label,
             "count": round(self.count, 3),
             "deviation": round(self.deviation, 3),
-            "lower": round(max(0.0, self.count - reach), 3),
-            "upper": round(self.count + reach, 3),
+            "lower": round(max(0.0, self.count - self.reach), 3),
+            "upper": round(self.count + self.reach, 3),
         }
 
 
@@ -197,7 +204,7 @@ def _rows(
     ]
     where = " ".join(f"{a}={i}" for a, i in zip(letters, sample, strict=True))
     return [
-        Count(source.name, where, number, info.name, n, error.deviation(n))
+        Count(source.name, where, number, info.name, n, error)
         for number, row in zip(numbers, sums, strict=True)
         for info, n in zip(config.classes, map(float, row), strict=True)
     ]

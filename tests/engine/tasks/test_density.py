@@ -14,6 +14,7 @@ from napari_fcn.config import (
     NetworkConfig,
     NormalisationConfig,
     TrainingConfig,
+    usual_augmentation,
 )
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.dots import CountedBox, Dots, DottedImage
@@ -179,6 +180,54 @@ def test_moving_a_density_keeps_its_integral():
     sums = moved.sum((1, 2, 3))
     torch.testing.assert_close(sums, torch.ones(32), atol=0.02, rtol=0)
     assert (moved - density).abs().max() > 0.01
+
+
+def drawn(config, size=96, n=30):
+    """Return a batch of a trainer with automatic crops."""
+    source, places = cells(n, size)
+    trainer = Trainer([DottedImage(source, Dots.of(places))], CELL, config, SMALL)
+    batch, crop = trainer._choose_crops()
+    image, target = trainer.task.batch(batch, crop, trainer._augment, "cpu")
+    return image, target, trainer
+
+
+def test_crops_are_turned_but_neither_smoothed_nor_resampled():
+    still = usual_augmentation("density").model_copy(update={"noise": 0})
+    config = TrainingConfig(augmentation=still)
+    image, target, trainer = drawn(config)
+    content = trainer._cache.read((0, ()), trainer.task.images[0].image.whole())
+    assert np.isin(image.numpy(), content).all()
+    zoomed = still.model_copy(update={"scale": 0.2})
+    other, moved, _ = drawn(config.model_copy(update={"augmentation": zoomed}))
+    assert not np.isin(other.numpy(), content).all()
+    assert set(target.seen.unique().tolist()) <= {0, 1}
+    assert set(moved.seen.unique().tolist()) == {0, 1}
+
+
+def test_quarter_turns_and_flips_keep_dots_on_their_spots():
+    image, target, _ = drawn(TrainingConfig(held_out=0))
+    for spots, density in zip(image[:, 0], target.density[:, 0], strict=True):
+        middles = density > 0.9
+        assert spots[middles].mean() > 3 * spots.mean()
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(260, (2, 256)), (150, (8, 128)), (64, (8, 64))]
+)
+def test_large_areas_are_learned_in_large_crops(size, expected):
+    image, _, _ = drawn(TrainingConfig(), size, 60)
+    assert (len(image), image.shape[-1]) == expected
+    chosen = TrainingConfig(crop=32)
+    assert drawn(chosen, size, 60)[0].shape == (8, 1, 32, 32)
+
+
+def test_a_small_dotted_area_of_a_large_image_is_learned_in_small_crops():
+    source, places = cells(60, 260)
+    regions = np.zeros(source.label_shape, np.uint8)
+    regions[:, :100] = 1
+    item = DottedImage(source, Dots.of(places), regions)
+    trainer = Trainer([item], CELL, TrainingConfig(), SMALL)
+    assert trainer._choose_crops() == (8, (128, 128))
 
 
 def test_losses_do_not_see_what_is_not_annotated():

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     Predict = Callable[[NDArray[np.float32]], Tensor]
 
+DEFAULT_CROP = {2: (128, 128), 3: (24, 80, 80)}
+DEFAULT_BATCH = {2: 8, 3: 2}
 SCORE_CROPS = 12
 """On how many crops, about, a network is scored."""
 
@@ -142,6 +144,11 @@ class Task(ABC):
         held : bool
             Whether on what training never sees.
         """
+
+    def usual_crops(self) -> tuple[int, tuple[int, ...]]:
+        """Return how many crops a step takes unless it is set, and their edges."""
+        ndim = self.config.network.ndim
+        return DEFAULT_BATCH[ndim], DEFAULT_CROP[ndim]
 
     def start(self, cache: BlockCache, seed: int) -> None:
         """Be ready to draw crops from images.

@@ -20,6 +20,7 @@ from napari_fcn.data.density import DotTargets, pieces_of, widths_of
 from napari_fcn.data.normalisation import common_range
 from napari_fcn.engine.count_error import CountPairs
 from napari_fcn.engine.density_losses import DensityLoss, box_error, densities
+from napari_fcn.engine.dihedral import vary_exactly
 from napari_fcn.engine.events import AREAS, MEAN_ERROR
 from napari_fcn.engine.tasks.base import (
     SCORE_CROPS,
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 REGION = ClassInfo(value=1, name="annotated region")
 """What stands in the regions array where every object has a dot."""
 DEFAULT_LOSS = "l2+counts"
+_FEW, _LARGE, _LARGE_FROM = 2, (256, 256), 192
+"""How many crops of how many pixels, where areas of at least so many are dotted."""
 _MOST_PIECES = 16
 _ERROR_CROPS = 32
 _LARGEST_GAIN = 2.0
@@ -168,18 +171,33 @@ class Density(Task):
         self._sort_boxes()
         self.refresh(number, None)
 
+    def usual_crops(self) -> tuple[int, tuple[int, ...]]:
+        """Return few large crops where large areas are dotted.
+
+        A crop's border cuts objects and what tells how many they are; large crops have
+        less of it.
+        """
+        if self.config.network.ndim == 2 and self._areas_are_large():
+            return _FEW, _LARGE
+        return super().usual_crops()
+
+    def _areas_are_large(self) -> bool:
+        return any(
+            (np.ptp(places, axis=0) >= _LARGE_FROM).all()
+            for _, places in self.annotations.by_class(held=False)[0]
+        )
+
     def batch(
         self, size: int, crop: Sequence[int], augment: Augmenter, device: torch.device
     ) -> tuple[Tensor, Batch]:
         """Draw crops, and the pieces of one of the boxes with a count."""
         crops = self._sampler.draw(size, crop)
-        image = torch.from_numpy(crops.image).to(device)
-        target = torch.from_numpy(crops.target).to(device)
-        geometry = augment.geometry(image)
-        image = geometry.warp(image)
-        density = geometry.warp_density(target[:, :-1]) / self._per_channel(target)
-        seen = geometry.warp_target(target[:, -1].long() - 1).unsqueeze(1) + 1
-        batch = Batch(density, seen.float())
+        image, target = _varied(
+            torch.from_numpy(crops.image).to(device),
+            torch.from_numpy(crops.target).to(device),
+            augment,
+        )
+        batch = Batch(target[:, :-1] / self._per_channel(target), target[:, -1:])
         if self._boxes:
             image, batch = self._with_box(image, batch, crop)
         return augment.vary_intensity(image), batch
@@ -440,6 +458,22 @@ def _normalisation(images: Sequence[DottedImage]) -> NormalisationConfig:
     usual = NormalisationConfig()
     common = common_range([item.image for item in images], usual)
     return usual.model_copy(update={"common": common})
+
+
+def _varied(image: Tensor, target: Tensor, augment: Augmenter) -> tuple[Tensor, Tensor]:
+    """Move crops and their targets, (N, K + 1, *spatial) as `DotTargets` has them.
+
+    Where nothing is zoomed or bent they are flipped and turned by quarters only: what
+    is interpolated is smoother than the images to be counted later.
+    """
+    if not (augment.config.scale or augment.config.elastic):
+        joined = torch.cat([image, target], 1)
+        joined = vary_exactly(joined, augment.config, augment.generator)
+        return joined[:, : image.shape[1]], joined[:, image.shape[1] :]
+    geometry = augment.geometry(image)
+    density = geometry.warp_density(target[:, :-1])
+    seen = geometry.warp_target(target[:, -1].long() - 1).unsqueeze(1) + 1
+    return geometry.warp(image), torch.cat([density, seen.float()], 1)
 
 
 def _regions(item: DottedImage) -> LabelledImage:
