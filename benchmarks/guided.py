@@ -1,9 +1,10 @@
 """Strokes where the network is unsure ("Next") against strokes at random places.
 
-A simulated person goes to a place, paints a short stroke of each class that is seen
-around it, and lets the network learn for some steps; then the next place. One side goes
-where *Next place to paint* says, through the same code as the window; the other side
-goes to places drawn evenly from all pixels of all images. Both begin with the same
+A simulated person goes to a place, paints there, and lets the network learn for some
+steps; then the next place. Two kinds of people are measured: one paints a short stroke
+of what lies at the place, the other a stroke of each class seen around it. One side
+goes where *Next place to paint* says, through the same code as the window; the other
+side goes to places drawn evenly from all pixels of all images. Both begin with the same
 strokes, learn for as many steps, and are scored on images that nobody painted on.
 
 How *Next* judges a place was chosen on other images (even sections and the other corner
@@ -15,7 +16,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ DRAWS = range(200, 204)
 """Seeds; none of them was used before."""
 LONGEST = 60
 """Pixels of a stroke."""
+PEOPLE = {"what is there": False, "each class": True}
+"""What is painted at a place: a stroke of its class, or one of each class around."""
 _EDGE = 256
 _AROUND = (6, 16, 40)
 """Pixels around a place in which a stroke of a class may begin, the nearest first."""
@@ -96,38 +99,41 @@ def measure(cases: list[Case], draws: Sequence[int], places: int) -> Report:
         },
         notes=[
             "Dice of the objects on unseen images, mean over the draws, when a share "
-            "of the places was painted, and its mean over all places. *Pixels* is what "
-            "guided strokes needed for the best Dice that random ones reached, as a "
-            "share of what those had painted by then; - where they never reached it."
+            "of the places was painted, and its mean over all places. *Needed* are "
+            "the pixels that guided strokes took to the best Dice that random ones "
+            "reached, as a share of what those took; - where they never reached it."
         ],
     )
-    for case in cases:
+    for case, (person, every_class) in product(cases, PEOPLE.items()):
+        about = {"data": case.dataset.name, "painted": person}
         curves: dict[str, list[list[dict[str, float]]]] = {n: [] for n in CHOOSERS}
-        for seed in draws:
-            for name, choose in CHOOSERS.items():
-                curve = Study(case, seed).run(choose, places)
-                curves[name].append(curve)
-                detail = {"data": case.dataset.name, "side": name, "draw": seed}
-                report.details.append(detail | {"curve": curve, "load": load()})
-                _tell(f"{case.dataset.name} {name} {seed}: {curve[-1]}")
-        report.rows += _rows(case.dataset.name, curves)
+        for seed, (side, choose) in product(draws, CHOOSERS.items()):
+            study = Study(case, seed, every_class=every_class)
+            curve = study.run(choose, places)
+            curves[side].append(curve)
+            detail = about | {"side": side, "draw": seed}
+            _tell(f"{detail}: {curve[-1]}")
+            report.details.append(detail | {"curve": curve, "load": load()})
+        report.rows += _rows(about, curves)
     return report
 
 
-def _rows(name: str, curves: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+def _rows(
+    about: dict[str, str], curves: dict[str, list[Any]]
+) -> Iterator[dict[str, Any]]:
     """Summarise the sides on one case."""
     needed = _pixels_needed(_mean(curves["guided"]), _mean(curves["random"]))
     for side, found in curves.items():
         mean = _mean(found)
         last = len(mean) - 1
-        row: dict[str, Any] = {"data": name, "side": side}
+        row: dict[str, Any] = about | {"side": side}
         for share in (0, 0.25, 0.5, 0.75, 1):
             row[f"{share:.0%}"] = mean[round(share * last)]["dice"]
         row["mean"] = float(np.mean([point["dice"] for point in mean[1:]]))
         worst, best = (f(c[-1]["dice"] for c in found) for f in (min, max))
         row["draws at last"] = f"{worst:.3f} to {best:.3f}"
-        row["painted"] = round(mean[-1]["painted"])
-        row["pixels"] = needed if side == "guided" else 1.0
+        row["pixels"] = round(mean[-1]["painted"])
+        row["needed"] = needed if side == "guided" else 1.0
         yield row
 
 
@@ -163,10 +169,12 @@ class Study:
         What is painted and scored.
     seed : int
         Decides the first strokes, random places and the training.
+    every_class : bool
+        Whether a stroke of each class around is painted at a place, or only one.
     """
 
-    def __init__(self, case: Case, seed: int) -> None:
-        self.case, self.seed = case, seed
+    def __init__(self, case: Case, seed: int, *, every_class: bool = True) -> None:
+        self.case, self.seed, self.every_class = case, seed, every_class
         self.truths = [case.dataset.plane_truth(p) for p in case.painted]
         self.before: list[Any] = []
         self.project: Project
@@ -185,7 +193,7 @@ class Study:
             curve = [self._score()]
             for _ in range(places):
                 number, place = choose(self, random)
-                self._paint_at(number, place, random)
+                self._paint_at(number, place, random, every_class=self.every_class)
                 self._train(STEPS)
                 curve.append(self._score())
             return curve
@@ -213,7 +221,8 @@ class Study:
 
         objects = np.argwhere(self.truths[number] == OBJECT)
         place = objects[random.integers(len(objects))]
-        self._paint_at(number, (int(place[0]), int(place[1])), random)
+        place = int(place[0]), int(place[1])
+        self._paint_at(number, place, random, every_class=True)
         from benchmarks.strokes.study import CLASSES
         from napari_fcn.config import NetworkConfig, TrainingConfig
         from napari_fcn.data.annotations import LabelledImage
@@ -232,12 +241,17 @@ class Study:
         )
 
     def _paint_at(
-        self, number: int, place: tuple[int, int], random: np.random.Generator
+        self,
+        number: int,
+        place: tuple[int, int],
+        random: np.random.Generator,
+        *,
+        every_class: bool,
     ) -> None:
-        """Paint a short stroke of each class that is near a place."""
         store = self.stores[number]
         painted = np.asarray(store[...])
-        paint_around(self.truths[number], painted, place, random)
+        truth = self.truths[number]
+        paint_around(truth, painted, place, random, every_class=every_class)
         store[...] = painted
         store.flush()
         if hasattr(self, "trainer"):
@@ -265,8 +279,10 @@ def paint_around(
     painted: NDArray[np.uint8],
     place: tuple[int, int],
     random: np.random.Generator,
+    *,
+    every_class: bool = True,
 ) -> None:
-    """Paint a short stroke of each class that is seen around a place, in place.
+    """Paint short strokes at a place, in place.
 
     Parameters
     ----------
@@ -278,12 +294,16 @@ def paint_around(
         Row and column.
     random : numpy.random.Generator
         Decides where a stroke begins and turns.
+    every_class : bool
+        Whether to paint a stroke of each class that is seen around the place, or one of
+        what lies there.
     """
     from benchmarks.strokes.annotator import _framed, _stroke
 
     rows, columns = np.ogrid[: truth.shape[0], : truth.shape[1]]
     away = np.hypot(rows - place[0], columns - place[1])
-    for value in np.unique(truth[away <= _AROUND[-1]]):
+    seen = truth[away <= _AROUND[-1]] if every_class else truth[place]
+    for value in np.unique(seen):
         depth = ndimage.distance_transform_edt(_framed(truth == value))[1:-1, 1:-1]
         for reach in _AROUND:
             start = np.where((away <= reach) & (painted == 0), depth, 0)

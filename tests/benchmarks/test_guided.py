@@ -22,6 +22,16 @@ def test_a_stroke_of_each_class_that_is_near(tmp_path):
     assert set(np.unique(far)) == {0, 1}
 
 
+def test_one_stroke_of_what_lies_at_a_place():
+    truth = np.ones((96, 96), np.uint8)
+    truth[40:60, 40:60] = 2
+    for place, value in (((38, 50), 1), ((50, 50), 2)):
+        painted = np.zeros_like(truth)
+        random = np.random.default_rng(0)
+        guided.paint_around(truth, painted, place, random, every_class=False)
+        assert set(np.unique(painted)) == {0, value}
+
+
 def test_pixels_for_the_best_of_the_other_side():
     def curve(*dice):
         return [{"dice": d, "painted": 100.0 * n} for n, d in enumerate(dice)]
@@ -55,11 +65,13 @@ def test_both_sides_paint_and_learn(monkeypatch):
     truth = np.minimum(truth, 2)
     data = Dataset("blobs", list(image), list(truth), "YX")
     report = guided.measure([guided._split(data)], draws=[0], places=2)
-    assert [row["side"] for row in report.rows] == ["random", "guided"]
+    assert [row["side"] for row in report.rows] == ["random", "guided"] * 2
+    assert [row["painted"] for row in report.rows[::2]] == list(guided.PEOPLE)
+    assert report.rows[0]["pixels"] < report.rows[2]["pixels"]
     for detail in report.details:
         painted = [point["painted"] for point in detail["curve"]]
         assert len(painted) == 3
         assert painted[0] < painted[-1]
         assert [point["step"] for point in detail["curve"]] == [2, 3, 4]
     first = [d["curve"][0] for d in report.details]
-    assert first[0] == first[1]  # both begin alike
+    assert all(point == first[0] for point in first)  # all begin alike
