@@ -138,3 +138,56 @@ def test_without_shipped_weights_a_network_starts_from_nothing():
     trainer = Trainer([item], CLASSES, config, NetworkConfig())
     assert trainer.start == ""
     assert "start" not in trainer.live_model().config.training
+
+
+def head_of(network):
+    return {k: v.clone() for k, v in network.get_submodule("head").state_dict().items()}
+
+
+def same(one, other):
+    return all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_much_more_of_each_class_is_known_before_the_next_step():
+    item, truth = painted()
+    proper = np.array(item.labels)
+    item.labels[...] = np.where(proper > 0, 3 - proper, 0)  # by mistake, the other way
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    for _ in range(3):
+        trainer.step()
+    item.labels[...] = proper
+    for row in (15, 47, 79, 111):
+        item.labels[row : row + 3, 76:84] = 2
+        item.labels[row + 15 : row + 17, 40:60] = 1
+    trainer.refresh(0)
+    assert same(head_of(trainer._average), head_of(trainer.current_network))
+    found = trainer.live_model().predict(item.image.read((), item.image.whole())[0])
+    assert dice(found, truth) > 0.8
+    assert np.isfinite(trainer.step())
+
+
+def test_more_of_one_class_only_is_learned_step_by_step():
+    item, _ = painted()
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    before = head_of(trainer._average)
+    item.labels[94:98, 40:60] = 1
+    trainer.refresh(0)
+    assert same(before, head_of(trainer._average))
+
+
+def test_where_memory_is_short_the_last_layer_stays_as_it_is(monkeypatch):
+    item, _ = painted()
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    before = head_of(trainer._average)
+
+    def fail(*_):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(trainer.task, "solve_head", fail)
+    item.labels[79:82, 44:52] = 2
+    item.labels[94:98, 40:60] = 1
+    trainer.refresh(0)
+    assert same(before, head_of(trainer._average))
+    monkeypatch.undo()
+    trainer.refresh(0)
+    assert not same(before, head_of(trainer._average))

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 _SMALLEST_CROP = 16
 _MOST_FAULTS = 5
 _MOMENTUM = 0.1
+_MUCH_MORE = 1.5
+"""The last layer is solved anew when each class has so many times the pixels."""
 
 
 class Trainer:
@@ -110,6 +112,7 @@ class Trainer:
         self.compute = choose_compute(config.device, config.precision)
         self._build(init)
         self._batch, self._crop = self._choose_crops()
+        self._solved_on = self.annotations.class_pixels()
         self.step_number = 0
         self._faults = 0
         self._best = BestWeights()
@@ -157,6 +160,30 @@ class Trainer:
         _, crop = self._choose_crops()
         self.task.solve_head(self._network, crop, self.compute.device)
         self._train_mode()
+
+    def _solve_head_again(self) -> None:
+        """Solve the last layer anew when there is much more to solve it from.
+
+        What the network knew from the first strokes is its own teacher and would be
+        given up only slowly. Where only some classes have grown, it goes on as it is:
+        solving from many strokes of one class and few of another is less certain.
+        """
+        if self.start != SHIPPED or not self.task.solves_head:
+            return
+        now = self.annotations.class_pixels()
+        before = self._solved_on
+        if any(n < _MUCH_MORE * b for n, b in zip(now, before, strict=True)):
+            return
+        try:
+            self.task.solve_head(self._average, self._crop, self.compute.device)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            free_cache(self.compute.device)
+            return
+        head = self._average.get_submodule("head").state_dict()
+        self._network.get_submodule("head").load_state_dict(head)
+        self._solved_on = now
 
     def _train_mode(self) -> None:
         """Let the network learn; the statistics of shipped weights stay.
@@ -221,8 +248,13 @@ class Trainer:
     def refresh(
         self, number: int, samples: Sequence[tuple[int, ...]] | None = None
     ) -> None:
-        """Take over what was annotated or erased meanwhile on some samples."""
+        """Take over what was annotated or erased meanwhile on some samples.
+
+        A network that began with the shipped weights has its last layer solved anew
+        when each class has half as much again as when that was done last.
+        """
         self.task.refresh(number, samples)
+        self._solve_head_again()
         self.forget_scores()
 
     def forget_scores(self) -> None:
