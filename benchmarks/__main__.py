@@ -12,7 +12,7 @@ BENCHMARKS = {
     "training": "speed of a training step and of the live prediction",
     "patches": "one pass of the patch classifier against its sliding window",
     "networks": "all networks on membranes at equal time",
-    "strokes": "accuracy from few strokes against a random forest",
+    "strokes": "accuracy from few strokes against random forests",
     "guided": "strokes where the network is unsure against random ones",
     "counting": "error of counts over images and over dots clicked",
     "regression": "predicted stains, and noise removed, against classical denoisers",

@@ -114,7 +114,7 @@ def fit(
     painted: Sequence[NDArray[np.uint8]],
     seen: Sequence[NDArray[np.float32]],
     seed: int,
-    deepest: int | None = PEERS[0].deepest,
+    deepest: int | None,
 ) -> RandomForestClassifier:
     """Fit a forest to painted pixels (0 is not painted) of one or more images."""
     forest = RandomForestClassifier(

@@ -111,7 +111,6 @@ class Trainer:
         self.task.start(self._cache, self._seed)
         self.compute = choose_compute(config.device, config.precision)
         self._build(init)
-        self._batch, self._crop = self._choose_crops()
         self._solved_on = self.annotations.class_pixels()
         self.step_number = 0
         self._faults = 0
@@ -126,6 +125,7 @@ class Trainer:
             network = build_network(self.model_config.network)
         self.start = self._start(network, init)
         self.receptive_field = receptive_field(network, self.model_config.network.ndim)
+        self._batch, self._crop = self._choose_crops()
         self._place(network)
         if self._must_solve_head(init):
             self._solve_head()
@@ -157,8 +157,7 @@ class Trainer:
 
     def _solve_head(self) -> None:
         self._network.eval()
-        _, crop = self._choose_crops()
-        self.task.solve_head(self._network, crop, self.compute.device)
+        self.task.solve_head(self._network, self._crop, self.compute.device)
         self._train_mode()
 
     def _solve_head_again(self) -> None:
