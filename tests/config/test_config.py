@@ -14,6 +14,7 @@ from napari_fcn.config import (
     BACKGROUND,
     AugmentationConfig,
     ClassInfo,
+    CountError,
     DensityConfig,
     Frozen,
     ModelConfig,
@@ -203,3 +204,14 @@ def test_an_older_file_takes_defaults_for_what_it_lacks():
     assert read.network == NetworkConfig()
     assert [c.value for c in read.classes] == [c.value for c in classes]
     assert read.format == 1
+
+
+@pytest.mark.parametrize(
+    ("regions", "quantile"),
+    [(0, 1.960), (1, 4.303), (2, 4.303), (5, 2.571), (1000, 1.962)],
+)
+def test_limits_are_wider_where_little_was_held_out(regions, quantile):
+    error = CountError(scatter=0.25, bias=0.1, regions=regions)
+    deviation = (0.25 * 100 + 10**2) ** 0.5
+    assert error.deviation(100) == pytest.approx(deviation)
+    assert error.reach(100) == pytest.approx(quantile * deviation, rel=1e-3)

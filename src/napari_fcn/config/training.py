@@ -20,8 +20,8 @@ class AugmentationConfig(Frozen):
     flip : bool
         Mirror along each spatial axis with probability one half.
     rotate : bool
-        Rotate in the plane: by any angle, or by quarter turns only where the task is
-        not segmentation and nothing is zoomed or bent.
+        Rotate in the plane: by any angle for segmentation, and for counting if crops
+        are zoomed or bent, too; else by quarter turns, which interpolate nothing.
     scale : float
         Zoom by a factor between 1 / (1 + scale) and 1 + scale.
     elastic : float
