@@ -9,6 +9,7 @@ from napari_fcn.config import classes_from_values
 from napari_fcn.data.annotations import Annotations, LabelledImage
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.source import ImageSource
+from napari_fcn.errors import UserError
 
 CLASSES = classes_from_values([1, 2])
 BOX = (slice(1, 2), slice(0, 40), slice(20, 64))
@@ -93,3 +94,13 @@ def test_a_whole_image_for_testing(names):
     )
     assert {key[0] for places in found.by_class(held=False) for key, _ in places} == {0}
     assert {key[0] for places in found.by_class(held=True) for key, _ in places} == {1}
+
+
+def test_what_is_only_for_testing_is_not_enough_to_learn_from():
+    everything = (slice(0, 3), slice(0, 64), slice(0, 64))
+    with pytest.raises(UserError, match=r"for testing only; paint .* elsewhere"):
+        annotations((everything,)).require_trainable()
+    lower = (slice(0, 3), slice(16, 64), slice(0, 64))  # all of the second class
+    with pytest.raises(UserError, match=r"Only .* outside of what is for testing only"):
+        annotations((lower,)).require_trainable()
+    annotations((BOX,)).require_trainable()

@@ -132,6 +132,20 @@ def test_a_class_painted_later_is_known_before_the_next_step():
     assert ((found == 3) == ~truth).mean() > 0.8
 
 
+def test_a_class_that_is_only_there_for_testing_is_not_chosen_nor_in_the_way():
+    item, truth = painted()
+    labels = np.array(item.labels)
+    labels[100:110, 100:110] = 3
+    box = (slice(96, 128), slice(96, 128))
+    secret = LabelledImage(item.image, labels, testing=(box,))
+    classes = classes_from_values([1, 2, 3, 4])  # nobody painted the last one
+    trainer = Trainer([secret], classes, CONFIG, NetworkConfig())
+    found = trainer.live_model().predict(item.image.read((), item.image.whole())[0])
+    assert dice(found, truth) > 0.8
+    assert set(np.unique(found).tolist()) == {0, 2}
+    assert np.isfinite(trainer.step())
+
+
 def test_without_shipped_weights_a_network_starts_from_nothing():
     item, _ = painted()
     config = CONFIG.model_copy(update={"shipped": False})

@@ -5,7 +5,12 @@ import torch
 from pretraining.logistic import solve as solve_differentiably
 
 from napari_fcn.config import NetworkConfig
-from napari_fcn.engine.solved_head import body_features, set_head, solve_logistic
+from napari_fcn.engine.solved_head import (
+    body_features,
+    for_all_classes,
+    set_head,
+    solve_logistic,
+)
 from napari_fcn.networks import build_network
 
 SOLVERS = pytest.mark.parametrize("solve", [solve_logistic, solve_differentiably])
@@ -49,6 +54,19 @@ def test_equal_features_do_not_break_it(solve):
     weight, bias = solve(torch.ones(6, 4), torch.tensor([0, 1] * 3))
     assert torch.isfinite(weight).all()
     assert torch.isfinite(bias).all()
+
+
+def test_a_class_without_pixels_is_never_chosen():
+    random = torch.Generator().manual_seed(4)
+    features = torch.randn(60, 5, generator=random)
+    there = torch.tensor([1, 3, 4])
+    solved = solve_logistic(features, torch.arange(60) % 3)
+    weight, bias = for_all_classes(*solved, there, 6)
+    anywhere = 100 * torch.randn(1000, 5, generator=random)
+    logits = anywhere @ weight.T + bias
+    assert set(logits.argmax(1).tolist()) == {1, 3, 4}
+    wanted = anywhere @ solved[0].T + solved[1]
+    assert torch.allclose(logits[:, there], wanted, atol=1e-3)
 
 
 @pytest.mark.parametrize("ndim", [2, 3])

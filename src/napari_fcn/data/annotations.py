@@ -438,17 +438,28 @@ class Annotations:
         return [c for c, n in zip(self.classes, totals, strict=True) if n == 0]
 
     def require_trainable(self) -> None:
-        """Raise `UserError` unless at least two classes are painted."""
+        """Raise `UserError` unless at least two classes are painted to be learned."""
         missing = self.missing_classes()
-        painted = [c for c in self.classes if c not in missing]
-        if not painted:
+        if len(missing) == len(self.classes):
             raise UserError("Nothing is painted yet; paint a stroke of each class.")
-        if len(painted) == 1:
-            others = " or ".join(repr(c.name) for c in missing) or "another class"
+        places = self.by_class(held=False)
+        learned = [c for c, found in zip(self.classes, places, strict=True) if found]
+        if not learned:
             raise UserError(
-                f"Only {painted[0].name!r} is painted; paint at least one stroke of "
-                f"{others}, too."
+                "All that is painted is for testing only; paint a stroke of each class "
+                "elsewhere, too."
             )
+        if len(learned) > 1:
+            return
+        lacking = [c for c in self.classes if c not in learned]
+        others = " or ".join(repr(c.name) for c in lacking) or "another class"
+        elsewhere = ""
+        if len(missing) < len(lacking):
+            elsewhere = " outside of what is for testing only"
+        raise UserError(
+            f"Only {learned[0].name!r} is painted{elsewhere}; paint at least one "
+            f"stroke of {others}{' there' if elsewhere else ''}, too."
+        )
 
     def by_class(self, *, held: bool) -> list[list[tuple[SampleKey, Coordinates]]]:
         """Return, per class, the painted pixels of each sample that has any.

@@ -14,6 +14,8 @@ PENALTY = 0.03
 """On the weights of the last layer, for features of deviation 1."""
 _ITERATIONS = 50
 _LEAST_DEVIATION = 1e-4
+_UNSEEN = -7.0
+"""The logit of a class without pixels: those of the others sum up to 0 anywhere."""
 
 
 def body_features(network: nn.Module, image: Tensor) -> Tensor:
@@ -118,3 +120,32 @@ def solve_logistic(
 
     optimiser.step(objective)
     return for_raw_features(weight.detach(), bias.detach(), mean, deviation)
+
+
+def for_all_classes(
+    weight: Tensor, bias: Tensor, there: Tensor, number: int
+) -> tuple[Tensor, Tensor]:
+    """Give classes without a pixel a logit that is never the largest.
+
+    Parameters
+    ----------
+    weight : Tensor
+        float32 (K, D), of the classes that have pixels, from `solve_logistic`.
+    bias : Tensor
+        float32 (K,).
+    there : Tensor
+        int64 (K,), their indices among all classes.
+    number : int
+        Of all classes.
+
+    Returns
+    -------
+    weight : Tensor
+        float32 (number, D).
+    bias : Tensor
+        float32 (number,).
+    """
+    weights = weight.new_zeros(number, weight.shape[1])
+    biases = bias.new_full((number,), _UNSEEN)
+    weights[there], biases[there] = weight, bias
+    return weights, biases

@@ -11,7 +11,12 @@ from napari_fcn.config import ModelConfig
 from napari_fcn.data.annotations import PIECES_NEEDED, Annotations
 from napari_fcn.engine.losses import build_loss
 from napari_fcn.engine.metrics import Confusion
-from napari_fcn.engine.solved_head import body_features, set_head, solve_logistic
+from napari_fcn.engine.solved_head import (
+    body_features,
+    for_all_classes,
+    set_head,
+    solve_logistic,
+)
 from napari_fcn.engine.tasks.base import Score, Task, common_channels, with_channels
 from napari_fcn.errors import UserError
 
@@ -103,7 +108,9 @@ class Segmentation(Task):
                 seen = target >= 0
                 features.append(found[seen.to(device)].cpu())
                 classes.append(target[seen])
-        set_head(network, *solve_logistic(torch.cat(features), torch.cat(classes)))
+        there, found_classes = torch.cat(classes).unique(return_inverse=True)
+        solved = solve_logistic(torch.cat(features), found_classes)
+        set_head(network, *for_all_classes(*solved, there, len(self.config.classes)))
 
     def loss(self, output: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:
         """Return the loss that the settings name, over annotated pixels."""
