@@ -187,3 +187,90 @@ def test_images_taken_otherwise_keep_their_own_range():
 def test_a_range_is_a_range(low, high):
     with pytest.raises(ValueError, match="intensity"):
         IntensityRange(dtype="uint8", low=low, high=high)
+
+
+ALIGNED = CONFIG.model_copy(update={"aligned": 0.15})
+
+
+def sections(shifts, spread=50.0):
+    """A stack of like sections, each brighter by so much."""
+    rng = np.random.default_rng(0)
+    texture = rng.normal(500, spread, (len(shifts), 80, 90))
+    return (texture + np.array(shifts)[:, None, None]).astype(np.float32)
+
+
+def medians(data, config, names="ZYX", ndim=2):
+    source = ImageSource(data, Axes.of(names), ndim)
+    norm = measure(source, config)
+    samples = list(source.samples())
+    return [
+        float(np.median(norm.of(s).apply(source.read(s, source.whole()))))
+        for s in samples
+    ]
+
+
+def test_sections_of_another_brightness_are_aligned():
+    data = sections([0, 20, -25, 10, 0])
+    assert np.ptp(medians(data, CONFIG)) > 0.1
+    assert np.ptp(medians(data, ALIGNED)) < 0.01
+    assert np.ptp(medians(data.transpose(1, 2, 0), ALIGNED, "YXZ")) < 0.01
+    assert np.ptp(medians(data[:, None], ALIGNED, "TZYX", 3)) < 0.01
+
+
+def test_a_section_is_moved_by_a_part_of_the_range_at_the_most():
+    data = sections([0, 0, 1000, 0])  # bright all over: full, not only uneven
+    before, after = medians(data, CONFIG), medians(data, ALIGNED)
+    assert before[2] - after[2] == pytest.approx(0.15, abs=1e-3)
+    assert after[:2] == pytest.approx(before[:2], abs=0.03)
+
+
+def test_the_range_is_that_of_the_whole_image():
+    data = sections([0, 10, 20])
+    data[1] *= 0.1  # dark: its noise is not blown up
+    source = ImageSource(data, Axes.of("ZYX"), 2)
+    norm = measure(source, ALIGNED)
+    assert (norm.of((1,)).gain == norm.gain).all()
+
+
+def test_one_image_and_one_volume_are_as_they_were():
+    data = sections([0, 20, -25])
+    for names, ndim, of in (("ZYX", 3, data), ("YX", 2, data[0])):
+        source = ImageSource(of, Axes.of(names), ndim)
+        norm = measure(source, ALIGNED)
+        assert norm.of(()) is norm
+        assert norm.offset == measure(source, CONFIG).offset
+
+
+def test_a_section_without_any_number_is_not_moved():
+    data = sections([0, 20, -25])
+    data[1] = np.nan
+    source = ImageSource(data, Axes.of("ZYX"), 2)
+    norm = measure(source, ALIGNED)
+    assert (norm.of((1,)).offset == norm.offset).all()
+    assert (norm.of((1,)).apply(source.read((1,), source.whole())) == 0).all()
+
+
+def test_every_channel_is_moved_by_its_own():
+    data = np.stack([sections([0, 20, -20]), sections([10, 0, 0])], axis=1)
+    source = ImageSource(data, Axes.of("ZCYX"), 2)
+    norm = measure(source, ALIGNED)
+    planes = [norm.of(s).apply(source.read(s, source.whole())) for s in [(0,), (1,)]]
+    first, second = (np.median(p, axis=(1, 2)) for p in planes)
+    np.testing.assert_allclose(first, second, atol=0.01)
+
+
+def test_a_huge_sample_is_measured_by_parts_of_it():
+    class Counted:
+        shape, dtype, read = (3, 20_000, 30_000), np.dtype(np.uint8), 0
+
+        def __getitem__(self, index):
+            found = np.broadcast_to(np.uint8(7), self.shape)[index]
+            self.read += found.size
+            return found
+
+    array = Counted()
+    norm = measure(ImageSource(array, Axes.of("ZYX"), 2), ALIGNED)
+    array.read = 0
+    norm.of((2,))
+    norm.of((2,))
+    assert 0 < array.read <= 9 * 512 * 512

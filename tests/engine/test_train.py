@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from napari_fcn.config import NetworkConfig, TrainingConfig, classes_from_values
+from napari_fcn.config import (
+    NetworkConfig,
+    NormalisationConfig,
+    TrainingConfig,
+    classes_from_values,
+)
 from napari_fcn.data.annotations import LabelledImage
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.source import ImageSource
@@ -285,6 +292,20 @@ def test_a_checkpoint_holds_the_optimiser(tmp_path):
     assert again.tensors.keys() == checkpoint.tensors.keys()
     for name, tensor in checkpoint.tensors.items():
         torch.testing.assert_close(again.tensors[name], tensor)
+
+
+def test_a_run_goes_on_with_the_normalisation_it_began_with(tmp_path):
+    """Models of before sections were aligned see images as they always did."""
+    checkpoint = checkpoint_after(5, tmp_path / "c.safetensors")
+    assert checkpoint.config.normalisation.aligned
+    config = checkpoint.config.model_copy(
+        update={"normalisation": NormalisationConfig()}
+    )
+    checkpoint = replace(checkpoint, config=config)
+    trainer = Trainer(
+        [labelled()], classes_from_values([1, 2]), QUICK, SMALL, resume=checkpoint
+    )
+    assert trainer.live_model().config.normalisation == NormalisationConfig()
 
 
 def test_a_run_goes_on_with_another_class(tmp_path):

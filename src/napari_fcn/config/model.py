@@ -45,7 +45,9 @@ class NormalisationConfig(Frozen):
     """How intensities are brought to a common range, per channel.
 
     Every image is shifted and scaled by its own percentiles, measured once over
-    the whole image and never per tile, so that tiling stays exact.
+    the whole image and never per tile, so that tiling stays exact. The sections of a
+    stack that is learned in 2D, and time points, may be shifted each by its own median
+    besides.
 
     Attributes
     ----------
@@ -54,11 +56,15 @@ class NormalisationConfig(Frozen):
     common : IntensityRange, optional
         The same for all images that are taken alike: where brightness itself tells
         something.
+    aligned : float
+        By how much of the range the median of a sample may be moved, at the most, to
+        that of the whole image.
     """
 
     lower: float = Field(default=1.0, ge=0, lt=100)
     upper: float = Field(default=99.5, gt=0, le=100)
     common: IntensityRange | None = None
+    aligned: float = Field(default=0.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _in_order(self) -> NormalisationConfig:

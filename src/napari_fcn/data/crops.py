@@ -129,7 +129,8 @@ class BlockCache:
         if name in self._blocks:
             self._blocks.move_to_end(name)
             return self._blocks[name], box
-        block = self._normalisations[number].apply(image.read(sample, box))
+        normalisation = self._normalisations[number].of(sample)
+        block = normalisation.apply(image.read(sample, box))
         self._blocks[name] = block
         self._bytes += block.nbytes
         while self._bytes > self._most and len(self._blocks) > 1:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import product
+import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_fcn.config import IntensityRange
+from napari_fcn.data.pixel_values import values_of_image, values_of_sample
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from napari_fcn.data.source import ImageSource
 
 LIMIT = 10.0  # hot pixels must not dominate what the network sees
-_MAX_PLANES = 64
-_BLOCK = 512  # edge of the blocks read from planes too large to read whole
-_BLOCKS_PER_AXIS = 3
-_WHOLE_PLANE = 2048 * 2048
 _MIN_VALUES = 10_000  # per channel, however many channels there are
 _MANY_VALUES = 2_000_000
 _LIKE = 4.0
@@ -64,6 +61,50 @@ class Normalisation:
         y[~finite] = 0
         return y.astype(np.float32, copy=False)
 
+    def of(self, sample: tuple[int, ...]) -> Normalisation:
+        """Return what holds for one sample (section, time point) of the image.
+
+        Raises
+        ------
+        UserError
+            When it cannot be read.
+        """
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class _Aligned(Normalisation):
+    """The range of the whole image, each sample shifted to have its median.
+
+    Sections of a stack differ in staining and thickness, time points in illumination.
+
+    Attributes
+    ----------
+    source : ImageSource
+        The image; a sample is measured when it is needed first.
+    median : ndarray of float32, shape (C,)
+        Of the whole image.
+    most : float
+        Largest shift, in units of the range.
+    """
+
+    source: ImageSource
+    median: NDArray[np.float32]
+    most: float
+    _known: dict[tuple[int, ...], Normalisation] = field(default_factory=dict)
+
+    def of(self, sample: tuple[int, ...]) -> Normalisation:
+        if sample not in self._known:
+            self._known[sample] = self._measure(sample)
+        return self._known[sample]
+
+    def _measure(self, sample: tuple[int, ...]) -> Normalisation:
+        values = values_of_sample(self.source, sample, _MIN_VALUES)
+        shift = _median(values) - self.median
+        limit = self.most / self.gain
+        shift = np.clip(np.nan_to_num(shift), -limit, limit)
+        return Normalisation(self.offset + shift, self.gain)
+
 
 def measure(
     source: ImageSource,
@@ -99,9 +140,13 @@ def measure(
     UserError
         When the image cannot be read, or holds no finite value at all.
     """
-    own = _normalisation(_values(source, max_values), config)
+    values = _values(source, max_values)
+    own = _normalisation(values, config)
     if config.common is None:
-        return own
+        if not config.aligned or math.prod(source.sample_shape) < 2:
+            return own
+        median = np.nan_to_num(_median(values))
+        return _Aligned(own.offset, own.gain, source, median, config.aligned)
     low, high = (
         np.array(x, np.float32) for x in (config.common.low, config.common.high)
     )
@@ -157,12 +202,7 @@ def _is_brighter(one: Normalisation, other: Normalisation) -> bool:
 def _values(source: ImageSource, max_values: int) -> NDArray[np.float32]:
     """Read some values of all parts of an image, (C, n); one at least is finite."""
     budget = max(_MIN_VALUES, max_values // source.n_channels)
-    blocks = list(_blocks(source))
-    kept = [
-        _thin(source.read(sample, region), budget // len(blocks))
-        for sample, region in blocks
-    ]
-    values = np.concatenate(kept, axis=1)
+    values = values_of_image(source, budget)
     if not np.isfinite(values).any():
         raise UserError(
             f"The image {source.name} holds no numbers (NaN or infinite everywhere): "
@@ -171,65 +211,18 @@ def _values(source: ImageSource, max_values: int) -> NDArray[np.float32]:
     return values
 
 
+def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the median of the finite values of each channel; NaN without any."""
+    finite = [channel[np.isfinite(channel)] for channel in values]
+    return np.array([np.median(f) if f.size else np.nan for f in finite], np.float32)
+
+
 def _normalisation(
     values: NDArray[np.float32], config: NormalisationConfig
 ) -> Normalisation:
     measured = [_offset_and_gain(channel, config) for channel in values]
     offset, gain = np.asarray(measured, dtype=np.float32).T
     return Normalisation(np.ascontiguousarray(offset), np.ascontiguousarray(gain))
-
-
-def _blocks(
-    source: ImageSource,
-) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
-    """Choose what to read, as (sample, region)."""
-    shape = source.spatial_shape
-    depth, plane = shape[:-2], shape[-2:]
-    leading = (*source.sample_shape, *depth)
-    n_samples = len(source.sample_shape)
-    for flat in _spread(int(np.prod(leading, dtype=object)), _MAX_PLANES):
-        where = _unravel(flat, leading)
-        slices = tuple(slice(z, z + 1) for z in where[n_samples:])
-        for part in _parts(plane):
-            yield where[:n_samples], (*slices, *part)
-
-
-def _parts(plane: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-    """Return the whole plane, or a grid of blocks when it is large."""
-    if plane[0] * plane[1] <= _WHOLE_PLANE:
-        return iter([tuple(slice(0, n) for n in plane)])
-    # A narrow plane still has to stay bounded along its long side.
-    edges = [_spread(max(1, n - _BLOCK + 1), _BLOCKS_PER_AXIS) for n in plane]
-    return (
-        tuple(slice(s, min(s + _BLOCK, n)) for s, n in zip(start, plane, strict=True))
-        for start in product(*edges)
-    )
-
-
-def _spread(n: int, most: int) -> list[int]:
-    """Return at most ``most`` of ``range(n)``, evenly spread, ends included."""
-    if n <= most:
-        return list(range(n))
-    return [i * (n - 1) // (most - 1) for i in range(most)]
-
-
-def _unravel(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Like numpy's unravel_index, for any size."""
-    index = []
-    for n in reversed(shape):
-        flat, i = divmod(flat, n)
-        index.append(i)
-    return tuple(reversed(index))
-
-
-def _thin(block: NDArray[np.float32], keep: int) -> NDArray[np.float32]:
-    """Return about ``keep`` values per channel, shape (C, n), as a copy."""
-    flat = block.reshape(block.shape[0], -1)
-    step = max(1, -(-flat.shape[1] // max(1, keep)))
-    # A step that shares a factor with the row length would see few columns only.
-    while step > 1 and np.gcd(step, block.shape[-1]) > 1:
-        step += 1
-    return flat[:, ::step].copy()
 
 
 def _offset_and_gain(

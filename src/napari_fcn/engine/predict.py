@@ -144,7 +144,7 @@ def predict_tile(
     compute: Compute,
 ) -> torch.Tensor:
     """Return the logits (K, ...) of one tile's core, float32 on the CPU."""
-    image = normalisation.apply(source.read(sample, tile.read))
+    image = normalisation.of(sample).apply(source.read(sample, tile.read))
     config = cast("NetworkConfig", network.config)
     image = network_input(config, image, tile.read, source.spatial_shape)
     logits = run_network(network, pad_to_stride(image, tile.pad), compute)
@@ -246,7 +246,7 @@ def predict_source(
             on_message=report,
         )
         for core, logits, share in tiles:
-            values = values_of(logits, model.config, kind, normalisation)
+            values = values_of(logits, model.config, kind, normalisation.of(sample))
             write_tile(out, source, sample, core, values)
             finished += share
             report()
@@ -414,7 +414,7 @@ def _predict_sample(
         tile=tile,
     )
     for core, logits, _ in tiles:
-        values = values_of(logits, model.config, output, normalisation)
+        values = values_of(logits, model.config, output, normalisation.of(sample))
         lead = [slice(None)] * (result.ndim - len(core))
         result[(*lead, *core)] = values
     return result

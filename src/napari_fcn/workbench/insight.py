@@ -107,7 +107,7 @@ class Insight:
         field = receptive_field(network, ndim)
         point = tuple(slice(p, p + 1) for p in question.position)
         tile = plan_tiles(source.spatial_shape, (1,) * ndim, field, point)[0]
-        normal = self._normalisation(question.image, source, config)
+        normal = self._normalisation(question.image, source, config).of(question.sample)
         image = normal.apply(source.read(question.sample, tile.read))
         inputs = network_input(network.config, image, tile.read, source.spatial_shape)
         start = tuple(s.start for s in tile.read)
@@ -142,7 +142,8 @@ class Insight:
             raise UserError("Frames are compared for segmentation only.")
         model, field = live.model, live.model.receptive_field
         region = _cut(question.region, _LARGEST[ndim])
-        normal = self._normalisation(question.image, source, model.config)
+        measured = self._normalisation(question.image, source, model.config)
+        normal = measured.of(question.sample)
         image = normal.apply(source.read(question.sample, region))
         shape, stride = image.shape[1:], field.stride
         frame = _frame(question, shape, stride)

@@ -273,7 +273,7 @@ class LiveView:
             scene.normalisation,
             network.compute,
         )
-        for what, values in _pictures(logits, model, scene.normalisation):
+        for what, values in _pictures(logits, model, scene.normalisation.of(sample)):
             scene.write(what, sample, tile.core, values)
         shown = _write_probability(look, sample, tile, logits, network, scene)
         where = scene.image.label_index(sample, tile.core)

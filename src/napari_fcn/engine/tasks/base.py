@@ -192,7 +192,11 @@ class Task(ABC):
             Whether its weights can be taken over as they are.
         """
         mine = (self.config.task, self.config.network, self.config.classes)
-        return mine == (config.task, config.network, config.classes)
+        if mine != (config.task, config.network, config.classes):
+            return False
+        seen = {"normalisation": config.normalisation}
+        self.config = self.config.model_copy(update=seen)
+        return True
 
     def refresh(self, number: int, samples: Sequence[tuple[int, ...]] | None) -> None:
         """Take over what was annotated meanwhile on some samples of an image."""

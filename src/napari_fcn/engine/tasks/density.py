@@ -153,8 +153,7 @@ class Density(Task):
         """Go on with a model of an earlier run, in its units."""
         if not super().resume(config) or config.density is None:
             return False
-        units = {"density": config.density, "normalisation": config.normalisation}
-        self.config = self.config.model_copy(update=units)
+        self.config = self.config.model_copy(update={"density": config.density})
         self._peaks = torch.tensor(self._density.peaks)
         return True
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_fcn.config import ModelConfig
+from napari_fcn.config import ModelConfig, NormalisationConfig
 from napari_fcn.data.annotations import PIECES_NEEDED, Annotations
 from napari_fcn.engine.losses import build_loss
 from napari_fcn.engine.metrics import Confusion
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from napari_fcn.engine.augmentation import Augmenter
     from napari_fcn.engine.tasks.base import Predict
 
+_ALIGNED = 0.15
+"""Enough for uneven staining; less than what empty and full sections differ by."""
 _SOLVED_ON = 64
 """Crops, at the most, whose painted pixels the first head is solved from."""
 
@@ -72,7 +74,11 @@ class Segmentation(Task):
             )
         self.seed = config.seed
         fitted = with_channels(network, channels, len(classes))
-        self.config = ModelConfig(network=fitted, classes=tuple(classes))
+        self.config = ModelConfig(
+            network=fitted,
+            normalisation=NormalisationConfig(aligned=_ALIGNED),
+            classes=tuple(classes),
+        )
         self.annotations = Annotations(
             images, classes, held_out=config.held_out, seed=config.seed
         )
