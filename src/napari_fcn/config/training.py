@@ -49,13 +49,28 @@ _COUNTING = AugmentationConfig(
 )
 
 
-def usual_augmentation(task: str) -> AugmentationConfig:
+_COUNTING_FROM_LITTLE = _COUNTING.model_copy(
+    update={"brightness": 0.15, "contrast": 0.15}
+)
+
+
+def usual_augmentation(task: str, *, little: bool = False) -> AugmentationConfig:
     """Return how crops are varied for a task unless the settings say otherwise.
 
     Less for counting: where objects lie on each other, how bright, how large and how
-    sharp a spot is tells how many they are.
+    sharp a spot is tells how many they are. But where little is annotated, it does not
+    show all shades that empty places have, and brightness must not be relied upon.
+
+    Parameters
+    ----------
+    task : str
+        As in `ModelConfig`.
+    little : bool
+        Whether only small areas are annotated.
     """
-    return _COUNTING if task == "density" else AugmentationConfig()
+    if task != "density":
+        return AugmentationConfig()
+    return _COUNTING_FROM_LITTLE if little else _COUNTING
 
 
 class TrainingConfig(Frozen):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_fcn.config import usual_augmentation
 from napari_fcn.data.normalisation import measure
 from napari_fcn.engine.augmentation import Augmenter
 from napari_fcn.engine.best import BestWeights
@@ -208,8 +207,7 @@ class Trainer:
         )
         generator = torch.Generator().manual_seed(self._seed)
         places = ndim if self.model_config.network.coordinates else 0
-        usual = usual_augmentation(self.model_config.task)
-        varied = self.config.augmentation or usual
+        varied = self.config.augmentation or self.task.usual_augmentation()
         self._augment = Augmenter(varied, ndim, generator, device, places=places)
 
     def checkpoint(self, seconds: float) -> Checkpoint:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from napari_fcn.config import usual_augmentation
 from napari_fcn.data.crops import CropSampler
 from napari_fcn.errors import UserError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from napari_fcn.config import (
+        AugmentationConfig,
         ClassInfo,
         ModelConfig,
         NetworkConfig,
@@ -149,6 +151,10 @@ class Task(ABC):
         """Return how many crops a step takes unless it is set, and their edges."""
         ndim = self.config.network.ndim
         return DEFAULT_BATCH[ndim], DEFAULT_CROP[ndim]
+
+    def usual_augmentation(self) -> AugmentationConfig:
+        """Return how crops are varied unless it is set."""
+        return usual_augmentation(self.config.task)
 
     def start(self, cache: BlockCache, seed: int) -> None:
         """Be ready to draw crops from images.

@@ -14,6 +14,7 @@ from napari_fcn.config import (
     DensityConfig,
     ModelConfig,
     NormalisationConfig,
+    usual_augmentation,
 )
 from napari_fcn.data.annotations import PIECES_NEEDED, Annotations, LabelledImage
 from napari_fcn.data.density import DotTargets, pieces_of, widths_of
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_fcn.config import NetworkConfig, TrainingConfig
+    from napari_fcn.config import AugmentationConfig, NetworkConfig, TrainingConfig
     from napari_fcn.data.annotations import SampleKey
     from napari_fcn.data.dots import CountedBox, DottedImage
     from napari_fcn.engine.augmentation import Augmenter
@@ -180,9 +181,13 @@ class Density(Task):
             return _FEW, _LARGE
         return super().usual_crops()
 
+    def usual_augmentation(self) -> AugmentationConfig:
+        """Return variations that keep brightness, but where small areas are dotted."""
+        return usual_augmentation("density", little=not self._areas_are_large())
+
     def _areas_are_large(self) -> bool:
         return any(
-            (np.ptp(places, axis=0) >= _LARGE_FROM).all()
+            (np.ptp(places, axis=0)[-2:] >= _LARGE_FROM).all()
             for _, places in self.annotations.by_class(held=False)[0]
         )
 
@@ -252,16 +257,25 @@ class Density(Task):
     def finish(
         self, config: ModelConfig, predict: Predict, crop: Sequence[int]
     ) -> ModelConfig:
-        """Set the gains by what was learned, and measure the error of counts."""
+        """Set the gains by what is known, and measure the error of counts.
+
+        Networks count what they have learned better than the rest. So what was held
+        out has its say, too, each region in the counts of the others; but not what the
+        user keeps for testing.
+        """
         learned = self._compare(predict, crop, held=False)
         known = learned.joined(self._compare_boxes(predict, crop, self._boxes))
         gains = known.gains(_LARGEST_GAIN)
         held = not self.annotations.unscored_classes()
         tested = self._compare(predict, crop, held=True) if held else learned
+        mine, others = gains, gains[np.newaxis]
+        if held and not any(item.testing for item in self.images):
+            on_all, on_others = tested.corrections(gains)
+            mine, others = gains * on_all, gains * on_others
         density = self._density.model_copy(
             update={
-                "gains": tuple(gains.tolist()),
-                "error": tested.error(held=held, gains=gains),
+                "gains": tuple(mine.tolist()),
+                "error": tested.error(held=held, gains=others),
             }
         )
         return config.model_copy(update={"density": density})
