@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from napari_fcn.cli import main
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.readers import open_image
 from napari_fcn.data.source import ImageSource
-from napari_fcn.errors import UserError
+from napari_fcn.errors import SeveralImagesWarning, UserError
 from napari_fcn.export.masks import write_array
 
 MANY = settings(
@@ -209,3 +211,41 @@ def test_what_is_no_file(tmp_path):
         open_image(tmp_path / "link.tif")
     with pytest.raises(UserError, match=r"null"):
         open_image("/dev/null")
+
+
+def test_images_that_are_not_opened_are_told_of_once(tmp_path):
+    path = tmp_path / "two.tif"
+    with tifffile.TiffWriter(path) as tif:
+        tif.write(np.zeros((20, 30), np.uint8), metadata=None)
+        tif.write(np.ones((40, 50), np.uint8), metadata=None)
+    with pytest.warns(SeveralImagesWarning, match=r"two\.tif holds 2 images") as told:
+        assert open_image(path).data.shape == (40, 50)
+    assert len(told) == 1
+    with warnings.catch_warnings(record=True) as again:
+        open_image(path)
+    assert not again
+
+
+def test_a_thumbnail_is_no_image_of_its_own(tmp_path):
+    path = tmp_path / "thumbnail.tif"
+    with tifffile.TiffWriter(path) as tif:
+        tif.write(np.ones((400, 500), np.uint8), metadata=None)
+        tif.write(np.zeros((20, 30), np.uint8), metadata=None)
+    with warnings.catch_warnings(record=True) as told:
+        assert open_image(path).data.shape == (400, 500)
+    assert not told
+
+
+def test_the_command_line_tells_of_other_images_in_one_line(tmp_path, capsys):
+    path = tmp_path / "three.tif"
+    with tifffile.TiffWriter(path) as tif:
+        for size in (40, 30, 20):
+            tif.write(np.zeros((size, 50), np.uint8), metadata=None)
+    strokes = tmp_path / "strokes.npy"
+    np.save(strokes, np.zeros((40, 50), np.uint8))
+    given = [str(path), "--labels", str(strokes), "--out", str(tmp_path / "m.fcn")]
+    assert main(["train", *given]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("napari-fcn: three.tif holds 3 images; the first")
+    assert "Nothing is painted" in lines[1] or "labels" in lines[1]
+    assert len(lines) == 2

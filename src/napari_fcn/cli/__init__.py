@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import traceback
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
 from napari_fcn.cli.arguments import Parser
 from napari_fcn.cli.count import add_count
@@ -14,7 +15,7 @@ from napari_fcn.cli.info import add_info, add_networks
 from napari_fcn.cli.predict import add_predict
 from napari_fcn.cli.train import add_train
 from napari_fcn.console import finish_output, note, show_json
-from napari_fcn.errors import UserError
+from napari_fcn.errors import SeveralImagesWarning, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # Read when torch loads: its threads shall not spin where others need the cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        return _run(options)
+
+
+def _run(options: Any) -> int:
     try:
         result = options.run(options)
         if options.json:
@@ -54,6 +61,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         return 0
     return 2
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """Tell what the user can do something about; the rest is for developers."""
+    if issubclass(category, SeveralImagesWarning):
+        note(f"napari-fcn: {message}")
 
 
 def _explain(error: OSError | MemoryError) -> str:

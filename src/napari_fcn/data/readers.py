@@ -18,7 +18,7 @@ from napari_fcn.data.ome_zarr import is_zarr, open_ome_zarr
 from napari_fcn.data.source import check_image
 from napari_fcn.data.tiff import open_tiff
 from napari_fcn.data.vendor import open_czi, open_lif, open_nd2
-from napari_fcn.errors import UserError
+from napari_fcn.errors import SeveralImagesWarning, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,12 +67,18 @@ def open_image(path: str | Path, axes: str | None = None) -> OpenedImage:
     ------
     UserError
         When there is no such file, or it is damaged, empty or of another kind.
+
+    Warns
+    -----
+    SeveralImagesWarning
+        If the file holds other images, too, which are not opened.
     """
     path = Path(path)
     _check_exists(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters is said in one sentence
+            warnings.simplefilter("default", SeveralImagesWarning)
             data, found = _opener(path)(path)
     except UserError:
         raise

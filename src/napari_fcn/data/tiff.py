@@ -15,6 +15,7 @@ import zarr
 
 from napari_fcn.data.axes import PIXEL, Axes, default_axes, unit_name
 from napari_fcn.data.layout import RECORD, Layout
+from napari_fcn.data.several import warn_of_others
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def _read(tif: Any, path: Path) -> tuple[Any, Axes]:
     if not found:
         raise _damaged(path)
     number, series = max(found, key=lambda s: s[1].size)  # the first of the largest
+    warn_of_others(path, [s.size for _, s in found])
     _check_extent(series, path)
     _check_pages(tif, path)
     data = _open_series(tif, series, path)

@@ -9,6 +9,7 @@ import string
 from typing import TYPE_CHECKING, Any
 
 from napari_fcn.data.axes import Axes
+from napari_fcn.data.several import warn_of_others
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def open_lif(path: Path) -> tuple[Any, Axes]:
         if not file.images:
             raise UserError(f"{path} holds no images: choose another file.")
         image = max(file.images, key=lambda i: i.size)
+        warn_of_others(path, [i.size for i in file.images], image.name)
         data = image.asarray(out="memmap")
         dims, coords = image.dims, dict(image.coords)
     names = _letters("C" if d in "λΛ" and "C" not in dims else d for d in dims)
