@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_fcn.data.normalisation import Normalisation
     from napari_fcn.data.source import ImageSource
     from napari_fcn.data.store import Region
     from napari_fcn.project import ProjectImage
@@ -45,6 +46,7 @@ class _Part(NamedTuple):
 
     image: ProjectImage
     source: ImageSource
+    normalisation: Normalisation
     sample: tuple[int, ...]
     region: Region
 
@@ -110,13 +112,15 @@ def _parts_of(
 ) -> Iterator[_Part]:
     """Yield parts of an image without end, of the least suggested samples first."""
     source = image.source(command.project, network.model.config.network.ndim)
+    normalisation = measure(source, network.model.config.normalisation)
     axes = source.label_axes.samples(source.ndim)
     earlier = [region for key, region in command.before if key == image.key]
     visits = Counter(tuple(region[axis].start for axis in axes) for region in earlier)
     samples = list(source.samples())
     order = [samples[i] for i in random.permutation(len(samples))]
     for sample in cycle(sorted(order, key=lambda sample: visits[sample])):
-        yield _Part(image, source, sample, _region(source, network, random))
+        region = _region(source, network, random)
+        yield _Part(image, source, normalisation, sample, region)
 
 
 def _region(
@@ -175,8 +179,7 @@ def _earlier(
 def _doubt(part: _Part, network: LiveNetwork) -> tuple[NDArray[np.float32], Region]:
     """Return how unsure the network is of a part, and where exactly that is."""
     model, source = network.model, part.source
-    normalisation = measure(source, model.config.normalisation)
     edges = tuple(s.stop - s.start for s in part.region)
     tiles = plan_tiles(source.spatial_shape, edges, model.receptive_field, part.region)
-    opinions = network.opinions(source, part.sample, tiles[0], normalisation)
+    opinions = network.opinions(source, part.sample, tiles[0], part.normalisation)
     return uncertainty(*opinions), tiles[0].core
