@@ -250,6 +250,13 @@ def test_a_section_without_any_number_is_not_moved():
     assert (norm.of((1,)).apply(source.read((1,), source.whole())) == 0).all()
 
 
+def test_numbers_at_the_end_of_their_format_are_aligned_without_a_warning():
+    data = sections([0, 0, 0]) * np.float32(4e35)
+    data[1] *= -1
+    norm = measure(ImageSource(data, Axes.of("ZYX"), 2), ALIGNED)
+    assert np.isfinite([norm.of((z,)).offset for z in range(3)]).all()
+
+
 def test_every_channel_is_moved_by_its_own():
     data = np.stack([sections([0, 20, -20]), sections([10, 0, 0])], axis=1)
     source = ImageSource(data, Axes.of("ZCYX"), 2)

@@ -100,10 +100,11 @@ class _Aligned(Normalisation):
 
     def _measure(self, sample: tuple[int, ...]) -> Normalisation:
         values = values_of_sample(self.source, sample, _MIN_VALUES)
-        shift = _median(values) - self.median
         limit = self.most / self.gain
-        shift = np.clip(np.nan_to_num(shift), -limit, limit)
-        return Normalisation(self.offset + shift, self.gain)
+        with np.errstate(over="ignore"):
+            shift = np.nan_to_num(_median(values) - self.median)
+            shift = np.clip(shift, -limit, limit)
+            return Normalisation(np.nan_to_num(self.offset + shift), self.gain)
 
 
 def measure(
@@ -133,7 +134,8 @@ def measure(
     -------
     Normalisation
         Gain 1 for a constant channel; offset 0 and gain 1 for one without any
-        finite value beside others that have some.
+        finite value beside others that have some. What it returns for a sample (`of`)
+        is shifted if the samples are to be aligned.
 
     Raises
     ------
