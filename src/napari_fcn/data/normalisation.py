@@ -215,7 +215,7 @@ def _values(source: ImageSource, max_values: int) -> NDArray[np.float32]:
 
 def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the median of the finite values of each channel; NaN without any."""
-    finite = [channel[np.isfinite(channel)] for channel in values]
+    finite = [channel[np.isfinite(channel)].astype(np.float64) for channel in values]
     return np.array([np.median(f) if f.size else np.nan for f in finite], np.float32)
 
 
