@@ -61,7 +61,7 @@ class DensityConfig(Frozen):
         Standard deviation in pixels of the Gaussian that stands for an object, per
         class and axis in the order (Z,) Y, X.
     gains : tuple of float
-        What densities are multiplied by, per class, so that counts of what is annotated
+        What densities are multiplied by, per class, so that counts of what was learned
         are right on average; 1 by default.
     error : CountError
         How far counts are from the truth.

@@ -17,9 +17,6 @@ _USUAL = 0.3
 """Variance per object that is assumed before anything is measured …"""
 _WEIGHT = 5.0
 """… and as how many objects this assumption counts."""
-_APART = 0.02
-"""How far counts of unseen images are off on average, where those of learned images are
-right: the standard deviation over networks, relative to the counts."""
 
 
 class CountPairs:
@@ -90,54 +87,6 @@ class CountPairs:
         gains = np.where(truth.sum(0) > 0, gains, 1.0)
         return np.clip(gains, 1 / largest, largest)
 
-    def corrections(
-        self, gains: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return by what counts of held-out regions are still off on average.
-
-        The ratio of true and predicted counts, drawn towards 1 the more, the less the
-        regions tell about it (empirical Bayes: the means of networks deviate by
-        2 %, the mean over these regions by what their scatter says).
-
-        Parameters
-        ----------
-        gains : (K,) float64
-            What counts are multiplied by before.
-
-        Returns
-        -------
-        all : (K,) float64
-            From all regions.
-        others : (P, K) float64
-            For each region, from those of the other groups: to measure how far counts
-            are off that had no part in it.
-        """
-        names, rows = self._numbered_groups()
-        others = [
-            self._only(rows != group)._correction(gains) for group in range(len(names))
-        ]
-        table = np.reshape(others, (-1, self._n_classes))
-        return self._correction(gains), table[rows]
-
-    def _correction(self, gains: NDArray[np.float64]) -> NDArray[np.float64]:
-        truth, found = self._arrays()
-        objects, counted = truth.sum(0), (found * gains).sum(0)
-        known = (objects > 0) & (counted > 0)
-        objects, counted = np.where(known, (objects, counted), 1.0)
-        ratio = objects / counted
-        error = self.error(held=True, gains=gains * ratio)
-        groups = max(1, len(set(self._groups)))
-        noise = error.scatter / objects + error.bias**2 / groups
-        share = np.where(known, _APART**2 / (_APART**2 + noise), 0.0)
-        return np.asarray(1 + share * (ratio - 1), np.float64)
-
-    def _only(self, chosen: NDArray[np.bool_]) -> CountPairs:
-        """Return some of the regions."""
-        some = CountPairs(self._n_classes)
-        for row in np.flatnonzero(chosen).tolist():
-            some.add(self._truth[row], self._found[row], self._groups[row])
-        return some
-
     def error(
         self, *, held: bool, gains: NDArray[np.float64] | float = 1.0
     ) -> CountError:
@@ -147,8 +96,8 @@ class CountPairs:
         ----------
         held : bool
             Whether the regions were held out.
-        gains : (K,) or (P, K) float64, or float
-            What counts are multiplied by before; the same for all regions, or not.
+        gains : (K,) float64 or float
+            What counts are multiplied by before.
 
         Returns
         -------
@@ -163,7 +112,8 @@ class CountPairs:
         squares = ((found - truth) ** 2).sum()
         objects = np.maximum(truth, 1).sum()
         scatter = (squares + _USUAL * _WEIGHT) / (objects + _WEIGHT)
-        names, rows = self._numbered_groups()
+        names = {g: i for i, g in enumerate(dict.fromkeys(self._groups))}
+        rows = [names[g] for g in self._groups]
         sums = np.zeros((2, len(names), self._n_classes))
         np.add.at(sums[0], rows, truth)
         np.add.at(sums[1], rows, found)
@@ -172,11 +122,6 @@ class CountPairs:
         return CountError(
             scatter=float(scatter), bias=float(bias), regions=len(truth) if held else 0
         )
-
-    def _numbered_groups(self) -> tuple[dict[Hashable, int], NDArray[np.intp]]:
-        """Return the numbers of the groups, and that of each region, (P,)."""
-        names = {g: i for i, g in enumerate(dict.fromkeys(self._groups))}
-        return names, np.array([names[g] for g in self._groups], np.intp)
 
     def _arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         shape = (-1, self._n_classes)

@@ -273,43 +273,6 @@ def test_the_error_of_counts_is_found_again(scatter, bias):
     assert error.deviation(truth) == pytest.approx(expected, rel=0.35)
 
 
-def counted(objects, factor, images, seed=0):
-    """Counts of images that are all off by a factor, and scatter a little."""
-    random = np.random.default_rng(seed)
-    pairs = CountPairs(2)
-    for image in range(images):
-        truth = random.poisson(objects, 2) * [1, 0]
-        found = truth * factor + random.normal(0, 0.2 * np.sqrt(objects), 2) * [1, 0]
-        pairs.add(truth, found, image)
-    return pairs
-
-
-def test_counts_of_held_out_images_are_set_right():
-    gains = np.array([1.25, 1.0])
-    of_all, of_others = counted(200, 0.76, 8).corrections(gains)
-    assert of_all[0] == pytest.approx(1 / (0.76 * 1.25), abs=0.01)
-    assert of_others.shape == (8, 2)
-    assert of_others[:, 0] == pytest.approx(of_all[0], abs=0.02)
-    assert (of_all[1], *of_others[:, 1]) == (1,) * 9  # nothing is known of it
-
-
-def test_a_few_objects_set_nothing_right():
-    of_all, of_others = counted(4, 0.7, 2).corrections(np.ones(2))
-    assert np.hstack([of_all, of_others.ravel()]) == pytest.approx(1, abs=0.03)
-    alone, of_others = counted(500, 0.9, 1).corrections(np.ones(2))
-    assert alone[0] > 1
-    assert (of_others == 1).all()  # there is no other one
-
-
-def test_an_image_has_no_part_in_what_its_own_error_is_measured_with():
-    pairs = counted(200, 0.95, 6)
-    before = pairs.corrections(np.ones(2))[1]
-    pairs._found[2] = pairs._truth[2] * 0.99
-    after = pairs.corrections(np.ones(2))[1]
-    assert after[2, 0] == before[2, 0]
-    assert abs(after[0, 0] - before[0, 0]) > 4e-3
-
-
 def test_peaks_are_where_the_objects_are():
     places = np.array([[10, 10], [10, 22], [40, 31]])
     y, x = np.mgrid[:64, :64]

@@ -257,25 +257,16 @@ class Density(Task):
     def finish(
         self, config: ModelConfig, predict: Predict, crop: Sequence[int]
     ) -> ModelConfig:
-        """Set the gains by what is known, and measure the error of counts.
-
-        Networks count what they have learned better than the rest. So what was held
-        out has its say, too, each region in the counts of the others; but not what the
-        user keeps for testing.
-        """
+        """Set the gains by what was learned, and measure the error of counts."""
         learned = self._compare(predict, crop, held=False)
         known = learned.joined(self._compare_boxes(predict, crop, self._boxes))
         gains = known.gains(_LARGEST_GAIN)
         held = not self.annotations.unscored_classes()
         tested = self._compare(predict, crop, held=True) if held else learned
-        mine, others = gains, gains[np.newaxis]
-        if held and not any(item.testing for item in self.images):
-            on_all, on_others = tested.corrections(gains)
-            mine, others = gains * on_all, gains * on_others
         density = self._density.model_copy(
             update={
-                "gains": tuple(mine.tolist()),
-                "error": tested.error(held=held, gains=others),
+                "gains": tuple(gains.tolist()),
+                "error": tested.error(held=held, gains=gains),
             }
         )
         return config.model_copy(update={"density": density})
