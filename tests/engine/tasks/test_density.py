@@ -11,6 +11,7 @@ import torch
 from napari_fcn.config import (
     AugmentationConfig,
     ClassInfo,
+    CountError,
     NetworkConfig,
     NormalisationConfig,
     TrainingConfig,
@@ -228,6 +229,19 @@ def test_a_small_dotted_area_of_a_large_image_is_learned_in_small_crops():
     item = DottedImage(source, Dots.of(places), regions)
     trainer = Trainer([item], CELL, TrainingConfig(), SMALL)
     assert trainer._choose_crops() == (8, (128, 128))
+
+
+@pytest.mark.parametrize(
+    ("size", "images", "least"), [(260, 1, 0), (64, 1, 0.1), (64, 6, 0)]
+)
+def test_a_small_area_tells_little_of_other_images(size, images, least):
+    items = [
+        DottedImage(source, Dots.of(places))
+        for source, places in (cells(30, size, seed) for seed in range(images))
+    ]
+    task = Trainer(items, CELL, TrainingConfig(crop=32, batch=2), SMALL).task
+    exact = CountError(scatter=0.1, bias=0.01)
+    assert task._widened(exact).bias == pytest.approx(np.hypot(0.01, least))
 
 
 def test_brightness_is_kept_where_enough_is_dotted_to_rely_on_it():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,10 @@ _FEW, _LARGE, _LARGE_FROM = 2, (256, 256), 192
 _MOST_PIECES = 16
 _ERROR_CROPS = 32
 _LARGEST_GAIN = 2.0
+_UNSEEN_BIAS = 0.1
+"""By how much of its count an image is off, as a standard deviation, where a small area
+of another is all that was learned from: measured on images that were learned from
+otherwise."""
 
 
 @dataclass(frozen=True)
@@ -117,13 +122,13 @@ class Density(Task):
         self.seed = config.seed
         self._loss = DensityLoss.of(config.loss_for(DEFAULT_LOSS))
         regions = [_regions(item) for item in images]
+        self._n_samples = sum(len(r.painted_samples()) for r in regions)
         self.annotations = Annotations(
             regions,
             [REGION],
             held_out=config.held_out,
             seed=config.seed,
-            whole_samples=sum(len(r.painted_samples()) for r in regions)
-            >= PIECES_NEEDED,
+            whole_samples=self._n_samples >= PIECES_NEEDED,
         )
         widths = widths_of(images, classes, config.object_sizes)
         self._targets = DotTargets(images, classes, self.annotations, widths)
@@ -239,7 +244,7 @@ class Density(Task):
             pairs = CountPairs(len(names))
             for image, target in self._score_crops(crop, held=held):
                 pairs.add(*self._sums(predict, image, target))
-        self.error = pairs.error(held=held)
+        self.error = self._widened(pairs.error(held=held))
         accuracy = dict(zip(names, pairs.accuracy(), strict=True))
         parts = {n: float(a) for n, a in accuracy.items() if np.isfinite(a)}
         value = float(np.mean(list(parts.values()))) if parts else 0.0
@@ -266,10 +271,17 @@ class Density(Task):
         density = self._density.model_copy(
             update={
                 "gains": tuple(gains.tolist()),
-                "error": tested.error(held=held, gains=gains),
+                "error": self._widened(tested.error(held=held, gains=gains)),
             }
         )
         return config.model_copy(update={"density": density})
+
+    def _widened(self, error: CountError) -> CountError:
+        """Add what nothing that is annotated can tell: how images differ."""
+        if self._n_samples >= PIECES_NEEDED or self._areas_are_large():
+            return error
+        bias = math.hypot(error.bias, _UNSEEN_BIAS)
+        return error.model_copy(update={"bias": bias})
 
     def _compare(
         self, predict: Predict, crop: Sequence[int], *, held: bool
