@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from napari_fcn.data.source import ImageSource
 
-    _Block = tuple[tuple[int, ...], tuple[slice, ...]]
-
 _MAX_PLANES = 64
 _MAX_PLANES_OF_A_SAMPLE = 8
 _BLOCK = 512  # edge of the blocks read from planes too large to read whole
@@ -51,51 +49,41 @@ def values_of_image(source: ImageSource, budget: int) -> NDArray[np.float32]:
     UserError
         When the image cannot be read.
     """
-    return _read(source, list(_blocks(source)), budget)
+    n_samples, depth = len(source.sample_shape), source.spatial_shape[:-2]
+    places = _places((*source.sample_shape, *depth), _MAX_PLANES)
+    planes = [(place[:n_samples], place[n_samples:]) for place in places]
+    return _read(source, planes, budget)
 
 
 def values_of_sample(
     source: ImageSource, sample: tuple[int, ...], budget: int
 ) -> NDArray[np.float32]:
     """Read some values of all parts of one sample; see `values_of_image`."""
-    depth, plane = source.spatial_shape[:-2], source.spatial_shape[-2:]
-    blocks = [
-        (sample, (*_single(_unravel(flat, depth)), *part))
-        for flat in _spread(math.prod(depth), _MAX_PLANES_OF_A_SAMPLE)
-        for part in _parts(plane)
-    ]
-    return _read(source, blocks, budget)
+    places = _places(source.spatial_shape[:-2], _MAX_PLANES_OF_A_SAMPLE)
+    return _read(source, [(sample, place) for place in places], budget)
+
+
+def _places(shape: tuple[int, ...], most: int) -> list[tuple[int, ...]]:
+    """Return at most so many places of an array of planes, evenly spread."""
+    return [_unravel(flat, shape) for flat in _spread(math.prod(shape), most)]
 
 
 def _read(
     source: ImageSource,
-    blocks: Sequence[_Block],
+    planes: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
     budget: int,
 ) -> NDArray[np.float32]:
-    """Read about so many values per channel of some blocks, (C, n)."""
+    """Read about so many values per channel of planes (sample, depth), (C, n)."""
+    blocks = [
+        (sample, (*(slice(z, z + 1) for z in depth), *part))
+        for sample, depth in planes
+        for part in _parts(source.spatial_shape[-2:])
+    ]
     kept = [
         _thin(source.read(sample, region), budget // len(blocks))
         for sample, region in blocks
     ]
     return np.concatenate(kept, axis=1)
-
-
-def _blocks(
-    source: ImageSource,
-) -> Iterator[_Block]:
-    """Choose what to read, as (sample, region)."""
-    shape = source.spatial_shape
-    depth, plane = shape[:-2], shape[-2:]
-    leading = (*source.sample_shape, *depth)
-    n_samples = len(source.sample_shape)
-    for flat in _spread(math.prod(leading), _MAX_PLANES):
-        where = _unravel(flat, leading)
-        for part in _parts(plane):
-            yield where[:n_samples], (*_single(where[n_samples:]), *part)
-
-
-def _single(depth: tuple[int, ...]) -> tuple[slice, ...]:
-    return tuple(slice(z, z + 1) for z in depth)
 
 
 def _parts(plane: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
