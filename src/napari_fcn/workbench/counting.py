@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from torch import Tensor
+
     from napari_fcn.config import CountError, DeviceName, ModelConfig
     from napari_fcn.data.source import ImageSource
     from napari_fcn.engine.model import Model
@@ -130,11 +132,21 @@ def count_image(
     choose_output(model.config, "density")
     check_channels(model, source)
     numbers = [0] if regions is None else sorted({*np.unique(regions).tolist()} - {0})
+    normalisation = measure(source, model.config.normalisation)
+    compute = choose_compute(device).exact()
     counts: list[Count] = []
     found: list[Dots] = []
     for sample in source.samples():
+        tiles = predict_tiles(
+            model,
+            source,
+            sample=sample,
+            normalisation=normalisation,
+            compute=compute,
+            tile=tile,
+        )
         sums, whole = _sums(
-            model, source, sample, regions, numbers, device, tile, peaks
+            model.config, source, sample, regions, numbers, tiles, peaks
         )
         counts += _rows(model.config, source, sample, numbers, sums)
         if whole is not None:
@@ -154,29 +166,20 @@ def write_counts(path: Path, counts: Iterable[Count]) -> None:
 
 
 def _sums(
-    model: Model,
+    config: ModelConfig,
     source: ImageSource,
     sample: tuple[int, ...],
     regions: Any,
     numbers: list[int],
-    device: DeviceName,
-    tile: int | None,
+    tiles: Iterable[tuple[tuple[slice, ...], Tensor, float]],
     peaks: bool,
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
     """Return the sums (regions, classes), and the density if its peaks are wanted."""
-    config = model.config
     sums = np.zeros((len(numbers), len(config.classes)))
     whole = None
     if peaks:
         whole = np.zeros((len(config.classes), *source.spatial_shape), np.float32)
-    for core, output, _ in predict_tiles(
-        model,
-        source,
-        sample=sample,
-        normalisation=measure(source, config.normalisation),
-        compute=choose_compute(device).exact(),
-        tile=tile,
-    ):
+    for core, output, _ in tiles:
         density = density_from_output(output, config)
         flat = density.reshape(len(density), -1).astype(np.float64)
         if whole is not None:
