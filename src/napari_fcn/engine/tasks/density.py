@@ -56,9 +56,8 @@ _MOST_PIECES = 16
 _ERROR_CROPS = 32
 _LARGEST_GAIN = 2.0
 _UNSEEN_BIAS = 0.1
-"""By how much of its count an image is off, as a standard deviation, where a small area
-of another is all that was learned from: measured on images that were learned from
-otherwise."""
+"""By how much of its count an image is off, as a standard deviation, where small areas
+of others are all that was learned from; measured on images of cells."""
 
 
 @dataclass(frozen=True)
@@ -122,13 +121,14 @@ class Density(Task):
         self.seed = config.seed
         self._loss = DensityLoss.of(config.loss_for(DEFAULT_LOSS))
         regions = [_regions(item) for item in images]
-        self._n_samples = sum(len(r.painted_samples()) for r in regions)
+        samples = sum(len(r.painted_samples()) for r in regions)
+        self._whole_samples = samples >= PIECES_NEEDED
         self.annotations = Annotations(
             regions,
             [REGION],
             held_out=config.held_out,
             seed=config.seed,
-            whole_samples=self._n_samples >= PIECES_NEEDED,
+            whole_samples=self._whole_samples,
         )
         widths = widths_of(images, classes, config.object_sizes)
         self._targets = DotTargets(images, classes, self.annotations, widths)
@@ -157,7 +157,7 @@ class Density(Task):
 
     def resume(self, config: ModelConfig) -> bool:
         """Go on with a model of an earlier run, in its units."""
-        if not super().resume(config) or config.density is None:
+        if config.density is None or not super().resume(config):
             return False
         self.config = self.config.model_copy(update={"density": config.density})
         self._peaks = torch.tensor(self._density.peaks)
@@ -278,7 +278,7 @@ class Density(Task):
 
     def _widened(self, error: CountError) -> CountError:
         """Add what nothing that is annotated can tell: how images differ."""
-        if self._n_samples >= PIECES_NEEDED or self._areas_are_large():
+        if self._whole_samples or self._areas_are_large():
             return error
         bias = math.hypot(error.bias, _UNSEEN_BIAS)
         return error.model_copy(update={"bias": bias})

@@ -107,10 +107,10 @@ class Regression(Task):
     def resume(self, config: ModelConfig) -> bool:
         """Go on with a model of an earlier run, and with its units."""
         old, mine = config.regression, self._regression
-        if not super().resume(config) or old is None:
+        if old is None or old.of_the_image != mine.of_the_image:
             return False
         names = [o.name for o in old.outputs] == [o.name for o in mine.outputs]
-        if not names or old.of_the_image != mine.of_the_image:
+        if not names or not super().resume(config):
             return False
         self.config = self.config.model_copy(update={"regression": old})
         self._targets = ImageTargets(self._images, self.annotations, old.outputs)
