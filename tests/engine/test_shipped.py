@@ -189,6 +189,21 @@ def test_more_of_one_class_only_is_learned_step_by_step():
     assert same(before, head_of(trainer._average))
 
 
+def test_the_first_stroke_of_a_class_is_known_before_the_next_step():
+    item, _ = painted()
+    classes = classes_from_values([1, 2, 3])
+    item.image.data[:, 96:] = 2 + 0.25 * item.image.data[:, 96:]  # a bright border
+    trainer = Trainer([item], classes, CONFIG, NetworkConfig())
+    image = item.image.read((), item.image.whole())[0]
+    assert not (trainer.live_model().predict(image) == 3).any()
+    item.labels[10:14, 104:120] = 3
+    trainer.refresh(0)
+    found = trainer.live_model().predict(image)
+    assert (found[:, 100:] == 3).mean() > 0.8
+    assert (found[:, :92] == 3).mean() < 0.2
+    assert np.isfinite(trainer.step())
+
+
 def test_where_memory_is_short_the_last_layer_stays_as_it_is(monkeypatch):
     item, _ = painted()
     trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())

@@ -163,14 +163,14 @@ class Trainer:
         """Solve the last layer anew when there is much more to solve it from.
 
         What the network knew from the first strokes is its own teacher and would be
-        given up only slowly. Where only some classes have grown, it goes on as it is:
-        solving from many strokes of one class and few of another is less certain.
+        given up only slowly, and of a class that had no stroke it knew nothing. Where
+        only some classes have grown, it goes on as it is: solving from many strokes of
+        one class and few of another is less certain.
         """
         if self.start != SHIPPED or not self.task.solves_head:
             return
         now = self.annotations.class_pixels()
-        before = self._solved_on
-        if any(n < _MUCH_MORE * b for n, b in zip(now, before, strict=True)):
+        if not _worth_solving(now, self._solved_on):
             return
         try:
             self.task.solve_head(self._average, self._crop, self.compute.device)
@@ -248,7 +248,8 @@ class Trainer:
         """Take over what was annotated or erased meanwhile on some samples.
 
         A network that began with the shipped weights has its last layer solved anew
-        when each class has half as much again as when that was done last.
+        when a class has its first stroke, or each class half as much again as when that
+        was done last.
         """
         self.task.refresh(number, samples)
         self._solve_head_again()
@@ -431,3 +432,11 @@ class Trainer:
         described = self._described(training)
         config = self.task.finish(described, self._predict, self._crop)
         return Model(config, network.float(), self.receptive_field)
+
+
+def _worth_solving(now: Sequence[int], before: Sequence[int]) -> bool:
+    """Return whether a class has its first pixels, or each many more than before."""
+    pairs = list(zip(now, before, strict=True))
+    if any(n and not b for n, b in pairs):
+        return sum(n > 0 for n in now) > 1
+    return all(n >= _MUCH_MORE * b for n, b in pairs)
