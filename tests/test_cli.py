@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -283,3 +285,18 @@ def test_one_pixel_and_constant_images(data, tmp_path):
         out = tmp_path / f"{shape[0]}.tif"
         assert run("predict", data / "m.safetensors", path, "--out", out) == 0
         assert open_image(out).data[...].shape == shape
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_warnings_for_developers_are_shown_to_those_who_ask(monkeypatch, debug):
+    def warn(_):
+        warnings.warn("deep down", DeprecationWarning, stacklevel=1)
+
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(run=warn, json=False)
+    monkeypatch.setattr(cli, "_parser", lambda: parser)
+    monkeypatch.setenv("NAPARI_FCN_DEBUG", debug)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert cli.main([]) == 0
+    assert [str(w.message) for w in told] == ["deep down"] * bool(debug)

@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Read when torch loads: its threads shall not spin where others need the cores.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     with warnings.catch_warnings():
-        warnings.showwarning = _show_warning
+        if not _debugging():
+            warnings.showwarning = _show_warning
         return _run(options)
 
 
@@ -61,6 +62,10 @@ def _run(options: Any) -> int:
     else:
         return 0
     return 2
+
+
+def _debugging() -> bool:
+    return bool(os.environ.get("NAPARI_FCN_DEBUG"))
 
 
 def _show_warning(
@@ -89,7 +94,7 @@ def _unexpected(error: Exception) -> int:
         f"napari-fcn: this should not happen ({type(error).__name__}: {error}); please "
         "report it with what NAPARI_FCN_DEBUG=1 shows."
     )
-    if os.environ.get("NAPARI_FCN_DEBUG"):
+    if _debugging():
         traceback.print_exception(error)
     return 1
 
