@@ -42,12 +42,14 @@ if TYPE_CHECKING:
 FIRST_STEPS, STEPS = 20, 10
 """Training steps on the first strokes, and after each further place."""
 PLACES = 8
-DRAWS = range(200, 204)
+DRAWS = range(200, 214)
 """Seeds; none of them was used before."""
 LONGEST = 60
 """Pixels of a stroke."""
 PEOPLE = {"what is there": False, "each class": True}
 """What is painted at a place: a stroke of its class, or one of each class around."""
+_SHARES = (0.25, 0.5, 0.75, 1.0)
+"""Of the places, at which the sides are compared."""
 _EDGE = 256
 _AROUND = (6, 16, 40)
 """Pixels around a place in which a stroke of a class may begin, the nearest first."""
@@ -99,9 +101,11 @@ def measure(cases: list[Case], draws: Sequence[int], places: int) -> Report:
         },
         notes=[
             "Dice of the objects on unseen images, mean over the draws, when a share "
-            "of the places was painted, and its mean over all places. *Needed* are "
-            "the pixels that guided strokes took to the best Dice that random ones "
-            "reached, as a share of what those took; - where they never reached it."
+            "of the places was painted, and its mean over all places; *ahead* is by "
+            "how much that of the guided side is larger in the same draws, with the "
+            "standard error. *Needed* are the pixels that guided strokes took to the "
+            "best Dice that random ones had reached with a share of their places, as "
+            "a share of what those took; - where they never reached it."
         ],
     )
     for case, (person, every_class) in product(cases, PEOPLE.items()):
@@ -122,18 +126,22 @@ def _rows(
     about: dict[str, str], curves: dict[str, list[Any]]
 ) -> Iterator[dict[str, Any]]:
     """Summarise the sides on one case."""
-    needed = _pixels_needed(_mean(curves["guided"]), _mean(curves["random"]))
+    means = {side: _mean(found) for side, found in curves.items()}
     for side, found in curves.items():
-        mean = _mean(found)
+        mean = means[side]
         last = len(mean) - 1
         row: dict[str, Any] = about | {"side": side}
-        for share in (0, 0.25, 0.5, 0.75, 1):
+        for share in (0, *_SHARES):
             row[f"{share:.0%}"] = mean[round(share * last)]["dice"]
-        row["mean"] = float(np.mean([point["dice"] for point in mean[1:]]))
+        row["mean"] = float(np.mean([_over_places(curve) for curve in found]))
+        row["ahead"] = _ahead(found, curves["random"]) if side == "guided" else ""
         worst, best = (f(c[-1]["dice"] for c in found) for f in (min, max))
         row["draws at last"] = f"{worst:.3f} to {best:.3f}"
         row["pixels"] = round(mean[-1]["painted"])
-        row["needed"] = needed if side == "guided" else 1.0
+        for share in _SHARES:
+            seen = means["random"][: round(share * last) + 1]
+            needed = _pixels_needed(mean, seen) if side == "guided" else 1.0
+            row[f"needed {share:.0%}"] = needed
         yield row
 
 
@@ -144,19 +152,34 @@ def _mean(curves: list[list[dict[str, float]]]) -> list[dict[str, float]]:
     ]
 
 
+def _over_places(curve: list[dict[str, float]]) -> float:
+    return float(np.mean([point["dice"] for point in curve[1:]]))
+
+
+def _ahead(guided: list[Any], random: list[Any]) -> str:
+    """Return the mean of the paired differences, and its standard error."""
+    apart = [
+        _over_places(one) - _over_places(other)
+        for one, other in zip(guided, random, strict=True)
+    ]
+    if len(apart) < 2:
+        return f"{apart[0]:+.3f}"
+    error = np.std(apart, ddof=1) / np.sqrt(len(apart))
+    return f"{np.mean(apart):+.3f} ± {error:.3f}"
+
+
 def _pixels_needed(
     guided: list[dict[str, float]], random: list[dict[str, float]]
 ) -> float | str:
     """Return painted pixels for the best Dice of the random side, as a share."""
     best = max(random, key=lambda point: point["dice"])
+    if guided[0]["dice"] >= best["dice"]:
+        return float(guided[0]["painted"] / best["painted"])
     for before, after in pairwise(guided):
         if after["dice"] >= best["dice"]:
-            rise = after["dice"] - before["dice"]
-            part = (best["dice"] - before["dice"]) / rise if rise > 0 else 0.0
-            pixels = before["painted"] + max(0.0, part) * (
-                after["painted"] - before["painted"]
-            )
-            return float(pixels / best["painted"])
+            part = (best["dice"] - before["dice"]) / (after["dice"] - before["dice"])
+            more = part * (after["painted"] - before["painted"])
+            return float((before["painted"] + more) / best["painted"])
     return "-"
 
 

@@ -40,6 +40,18 @@ def test_pixels_for_the_best_of_the_other_side():
         curve(0, 0.4, 0.8), curve(0, 0.2, 0.4, 0.6)
     ) == pytest.approx(0.5)
     assert guided._pixels_needed(curve(0, 0.1), curve(0, 0.9)) == "-"
+    falling = curve(0.5, 0.4, 0.6)
+    assert guided._pixels_needed(falling[1:], falling[1:2]) == pytest.approx(1)
+
+
+def test_sides_are_compared_draw_by_draw():
+    def curve(*dice):
+        return [{"dice": d, "painted": 1.0} for d in dice]
+
+    random = [curve(0, 0.2, 0.4), curve(0, 0.6, 0.8)]
+    better = [curve(0, 0.3, 0.5), curve(0, 0.9, 1.1)]
+    assert guided._ahead(better, random) == "+0.200 ± 0.100"
+    assert guided._ahead(better[:1], random[:1]) == "+0.100"
 
 
 def test_pieces_are_cut_alike():
