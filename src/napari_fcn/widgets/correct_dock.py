@@ -60,7 +60,9 @@ class CorrectDock(QWidget):
         self.corrections = Corrections(self.scene)
         self._hooked: Any = None
         self._shown: ProjectImage | None = None
-        self.next_button = button("Next place to paint", "Where a stroke teaches most")
+        self.next_button = button(
+            "Next place to paint", "Where the network is unsure, and nothing is painted"
+        )
         self.unsure_check = QCheckBox("Show where the network is unsure")
         self.spot_button = button("Click on spots", "Press again to end")
         self.spot_button.setCheckable(True)
