@@ -180,13 +180,61 @@ def test_much_more_of_each_class_is_known_before_the_next_step():
     assert np.isfinite(trainer.step())
 
 
-def test_more_of_one_class_only_is_learned_step_by_step():
+def test_more_of_one_class_that_says_nothing_new_is_learned_step_by_step():
     item, _ = painted()
     trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
     before = head_of(trainer._average)
     item.labels[94:98, 40:60] = 1
     trainer.refresh(0)
     assert same(before, head_of(trainer._average))
+
+
+def test_a_stroke_that_contradicts_the_network_is_known_before_the_next_step():
+    item, truth = painted()
+    dirt = (np.arange(128) - 2) % 32 < 5
+    item.image.data[dirt] += 2  # brighter than the discs, but background
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    image = item.image.read((), item.image.whole())[0]
+    assert (trainer.live_model().predict(image)[dirt] == 2).mean() > 0.5
+    item.labels[67:70, 70:90] = 1
+    trainer.refresh(0)
+    assert same(head_of(trainer._average), head_of(trainer.current_network))
+    found = trainer.live_model().predict(image)
+    assert (found[dirt] == 2).mean() < 0.2
+    assert dice(found == 2, truth) > 0.8
+    assert np.isfinite(trainer.step())
+
+
+def test_a_contradiction_that_no_last_layer_solves_changes_nothing():
+    item, _ = painted()
+    item.image.data[...] = 0  # nothing tells the classes apart
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    before = head_of(trainer._average)
+    item.labels[94:98, 40:60] = 1
+    trainer.refresh(0)
+    assert same(before, head_of(trainer._average))
+
+
+def test_a_solution_is_tried_only_when_enough_has_changed(monkeypatch):
+    item, _ = painted()
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    tried, real = [], trainer.task.painted_features
+
+    def count(*given):
+        tried.append(1)
+        return real(*given)
+
+    monkeypatch.setattr(trainer.task, "painted_features", count)
+    trainer.refresh(0)
+    item.labels[62, 60:64] = 1  # four pixels more than 104
+    trainer.refresh(0)
+    assert not tried
+    item.labels[62, 64:72] = 1
+    trainer.refresh(0)
+    assert len(tried) == 1
+    item.labels[62:66, 52:72] = 0  # erasing changes what is painted, too
+    trainer.refresh(0)
+    assert len(tried) == 2
 
 
 def test_the_first_stroke_of_a_class_is_known_before_the_next_step():
@@ -212,7 +260,7 @@ def test_where_memory_is_short_the_last_layer_stays_as_it_is(monkeypatch):
     def fail(*_):
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(trainer.task, "solve_head", fail)
+    monkeypatch.setattr(trainer.task, "painted_features", fail)
     item.labels[79:82, 44:52] = 2
     item.labels[94:98, 40:60] = 1
     trainer.refresh(0)

@@ -6,9 +6,11 @@ from pretraining.logistic import solve as solve_differentiably
 
 from napari_fcn.config import NetworkConfig
 from napari_fcn.engine.solved_head import (
+    balanced_accuracy,
     body_features,
-    for_all_classes,
+    head_of,
     set_head,
+    solve_head,
     solve_logistic,
 )
 from napari_fcn.networks import build_network
@@ -59,14 +61,23 @@ def test_equal_features_do_not_break_it(solve):
 def test_a_class_without_pixels_is_never_chosen():
     random = torch.Generator().manual_seed(4)
     features = torch.randn(60, 5, generator=random)
+    order = torch.arange(60) % 3
     there = torch.tensor([1, 3, 4])
-    solved = solve_logistic(features, torch.arange(60) % 3)
-    weight, bias = for_all_classes(*solved, there, 6)
+    weight, bias = solve_head(features, there[order], 6)
     anywhere = 100 * torch.randn(1000, 5, generator=random)
     logits = anywhere @ weight.T + bias
     assert set(logits.argmax(1).tolist()) == {1, 3, 4}
+    solved = solve_logistic(features, order)
     wanted = anywhere @ solved[0].T + solved[1]
     assert torch.allclose(logits[:, there], wanted, atol=1e-3)
+
+
+def test_balanced_accuracy_counts_each_class_the_same():
+    weight, bias = torch.tensor([[1.0], [-1.0], [0.0]]), torch.zeros(3)
+    features = torch.tensor([1.0, 1.0, 1.0, 1.0, -1.0, 1.0])[:, None]
+    classes = torch.tensor([0, 0, 0, 0, 1, 1])  # all of the first, half of the second
+    assert balanced_accuracy(weight, bias, features, classes) == pytest.approx(0.75)
+    assert balanced_accuracy(weight, bias, features[:0], classes[:0]) == 0
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -79,3 +90,4 @@ def test_a_head_that_was_set_gives_its_logits(ndim):
     wanted = torch.einsum("kd,nd...->nk...", weight, features)
     wanted = wanted + bias.view(1, 2, *[1] * ndim)
     assert torch.allclose(network(image), wanted, atol=1e-5)
+    assert all(map(torch.equal, head_of(network), (weight, bias)))

@@ -61,6 +61,40 @@ def set_head(network: nn.Module, weight: Tensor, bias: Tensor) -> None:
         parameters["bias"].copy_(bias)
 
 
+def head_of(network: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return weight (K, D) and bias (K,) of the layer ``head``, float32 on the CPU."""
+    parameters = dict(network.get_submodule("head").named_parameters())
+    weight, bias = (parameters[name].detach().float() for name in ("weight", "bias"))
+    return weight.flatten(1).cpu(), bias.cpu()
+
+
+def balanced_accuracy(
+    weight: Tensor, bias: Tensor, features: Tensor, classes: Tensor
+) -> float:
+    """Return the share of pixels that a linear classifier has right, mean over classes.
+
+    Parameters
+    ----------
+    weight : Tensor
+        float32 (K, D).
+    bias : Tensor
+        float32 (K,).
+    features : Tensor
+        float32 (P, D).
+    classes : Tensor
+        int64 (P,), the true ones; those that are not there do not count.
+
+    Returns
+    -------
+    float
+        Between 0 and 1; 0 without pixels.
+    """
+    right = (features @ weight.T + bias).argmax(1) == classes
+    there = classes.unique()
+    shares = [float(right[classes == c].double().mean()) for c in there]
+    return sum(shares) / max(1, len(shares))
+
+
 def balanced_shares(classes: Tensor) -> Tensor:
     """Return float64 (P,) weights of pixels, with which each class counts the same."""
     counts = torch.bincount(classes)
@@ -122,19 +156,15 @@ def solve_logistic(
     return for_raw_features(weight.detach(), bias.detach(), mean, deviation)
 
 
-def for_all_classes(
-    weight: Tensor, bias: Tensor, there: Tensor, number: int
-) -> tuple[Tensor, Tensor]:
-    """Give classes without a pixel a logit that is never the largest.
+def solve_head(features: Tensor, classes: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    """Fit a linear classifier to painted pixels; classes without any are never chosen.
 
     Parameters
     ----------
-    weight : Tensor
-        float32 (K, D), of the classes that have pixels, from `solve_logistic`.
-    bias : Tensor
-        float32 (K,).
-    there : Tensor
-        int64 (K,), their indices among all classes.
+    features : Tensor
+        float32 (P, D), on the CPU.
+    classes : Tensor
+        int64 (P,), indices from 0.
     number : int
         Of all classes.
 
@@ -145,6 +175,8 @@ def for_all_classes(
     bias : Tensor
         float32 (number,).
     """
+    there, indices = classes.unique(return_inverse=True)
+    weight, bias = solve_logistic(features, indices)
     weights = weight.new_zeros(number, weight.shape[1])
     biases = bias.new_full((number,), _UNSEEN)
     weights[there], biases[there] = weight, bias

@@ -19,6 +19,7 @@ from napari_fcn.engine.device import (
     memory_format,
 )
 from napari_fcn.engine.events import Scored
+from napari_fcn.engine.head_solver import HeadSolver
 from napari_fcn.engine.inputs import input_cache
 from napari_fcn.engine.model import Model
 from napari_fcn.engine.schedule import (
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
 _SMALLEST_CROP = 16
 _MOST_FAULTS = 5
 _MOMENTUM = 0.1
-_MUCH_MORE = 1.5
-"""The last layer is solved anew when each class has so many times the pixels."""
 
 
 class Trainer:
@@ -109,8 +108,8 @@ class Trainer:
         self._seed = config.seed + (self.resumed.step if self.resumed else 0)
         self.task.start(self._cache, self._seed)
         self.compute = choose_compute(config.device, config.precision)
+        self._heads = HeadSolver(self.task)
         self._build(init)
-        self._solved_on = self.annotations.class_pixels()
         self.step_number = 0
         self._faults = 0
         self._best = BestWeights()
@@ -156,32 +155,27 @@ class Trainer:
 
     def _solve_head(self) -> None:
         self._network.eval()
-        self.task.solve_head(self._network, self._crop, self.compute.device)
+        self._heads.solve(self._network, self._crop, self.compute.device)
         self._train_mode()
 
     def _solve_head_again(self) -> None:
-        """Solve the last layer anew when there is much more to solve it from.
+        """Solve the last layer again where strokes say much that is new.
 
-        What the network knew from the first strokes is its own teacher and would be
-        given up only slowly, and of a class that had no stroke it knew nothing. Where
-        only some classes have grown, it goes on as it is: solving from many strokes of
-        one class and few of another is less certain.
+        Where memory is short it stays as it is.
         """
         if self.start != SHIPPED or not self.task.solves_head:
             return
-        now = self.annotations.class_pixels()
-        if not _worth_solving(now, self._solved_on):
-            return
+        device = self.compute.device
         try:
-            self.task.solve_head(self._average, self._crop, self.compute.device)
+            changed = self._heads.solve_again(self._average, self._crop, device)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            free_cache(self.compute.device)
+            free_cache(device)
             return
-        head = self._average.get_submodule("head").state_dict()
-        self._network.get_submodule("head").load_state_dict(head)
-        self._solved_on = now
+        if changed:
+            head = self._average.get_submodule("head").state_dict()
+            self._network.get_submodule("head").load_state_dict(head)
 
     def _train_mode(self) -> None:
         """Let the network learn; the statistics of shipped weights stay.
@@ -248,8 +242,7 @@ class Trainer:
         """Take over what was annotated or erased meanwhile on some samples.
 
         A network that began with the shipped weights has its last layer solved anew
-        when a class has its first stroke, or each class half as much again as when that
-        was done last.
+        where that says much that is new (see `HeadSolver`).
         """
         self.task.refresh(number, samples)
         self._solve_head_again()
@@ -432,11 +425,3 @@ class Trainer:
         described = self._described(training)
         config = self.task.finish(described, self._predict, self._crop)
         return Model(config, network.float(), self.receptive_field)
-
-
-def _worth_solving(now: Sequence[int], before: Sequence[int]) -> bool:
-    """Return whether a class has its first pixels, or each many more than before."""
-    pairs = list(zip(now, before, strict=True))
-    if any(n and not b for n, b in pairs):
-        return sum(n > 0 for n in now) > 1
-    return all(n >= _MUCH_MORE * b for n, b in pairs)

@@ -168,19 +168,26 @@ class Task(ABC):
         """
         self._sampler = CropSampler(self.targets, cache, seed)
 
-    def solve_head(
+    def painted_features(
         self, network: nn.Module, crop: Sequence[int], device: torch.device
-    ) -> None:
-        """Give a network whose body is trained a last layer to begin with.
+    ) -> tuple[Tensor, Tensor]:
+        """Return what the last layer of a network can be solved from.
 
         Parameters
         ----------
         network : nn.Module
-            In evaluation mode, with a layer ``head`` that is changed in place.
+            In evaluation mode, with a layer ``head``.
         crop : sequence of int
             Edge of the crops to look at, per spatial axis.
         device : torch.device
             Where the network is.
+
+        Returns
+        -------
+        features : Tensor
+            float32 (P, D), what enters the last layer at P pixels; on the CPU.
+        classes : Tensor
+            int64 (P,), what is painted there, indices from 0.
 
         Raises
         ------

@@ -11,12 +11,7 @@ from napari_fcn.config import ModelConfig, NormalisationConfig
 from napari_fcn.data.annotations import PIECES_NEEDED, Annotations
 from napari_fcn.engine.losses import build_loss
 from napari_fcn.engine.metrics import Confusion
-from napari_fcn.engine.solved_head import (
-    body_features,
-    for_all_classes,
-    set_head,
-    solve_logistic,
-)
+from napari_fcn.engine.solved_head import body_features
 from napari_fcn.engine.tasks.base import Score, Task, common_channels, with_channels
 from napari_fcn.errors import UserError
 
@@ -32,8 +27,8 @@ if TYPE_CHECKING:
 
 _ALIGNED = 0.15
 """Enough for uneven staining; less than what empty and full sections differ by."""
-_SOLVED_ON = 64
-"""Crops, at the most, whose painted pixels the first head is solved from."""
+_LOOKED_AT = 64
+"""Crops, at the most, whose painted pixels the last layer is solved from."""
 
 
 class Segmentation(Task):
@@ -100,13 +95,13 @@ class Segmentation(Task):
             torch.from_numpy(crops.target).to(device),
         )
 
-    def solve_head(
+    def painted_features(
         self, network: nn.Module, crop: Sequence[int], device: torch.device
-    ) -> None:
-        """Solve the last layer on the strokes, each painted pixel once."""
+    ) -> tuple[Tensor, Tensor]:
+        """Return features and classes of painted pixels, each of them once."""
         features, classes = [], []
         with torch.inference_mode():
-            most = max(_SOLVED_ON, len(self.config.classes))
+            most = max(_LOOKED_AT, len(self.config.classes))
             for crop_image, crop_target in self._sampler.cover(crop, most):
                 image = torch.from_numpy(crop_image)[None].to(device)
                 found = body_features(network, image)[0].movedim(0, -1)
@@ -114,9 +109,7 @@ class Segmentation(Task):
                 seen = target >= 0
                 features.append(found[seen.to(device)].cpu())
                 classes.append(target[seen])
-        there, found_classes = torch.cat(classes).unique(return_inverse=True)
-        solved = solve_logistic(torch.cat(features), found_classes)
-        set_head(network, *for_all_classes(*solved, there, len(self.config.classes)))
+        return torch.cat(features), torch.cat(classes)
 
     def loss(self, output: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:
         """Return the loss that the settings name, over annotated pixels."""

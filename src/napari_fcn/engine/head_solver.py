@@ -1,0 +1,116 @@
+"""When the last layer of a network is solved, and whether the solution is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_fcn.engine.solved_head import (
+    balanced_accuracy,
+    head_of,
+    set_head,
+    solve_head,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+    from torch import nn
+
+    from napari_fcn.engine.tasks import Task
+
+_MUCH_MORE = 1.5
+"""It is solved anew when each class has so many times the pixels."""
+_CONTRADICTED = 0.1
+"""It is solved anew when that makes so much more of the painted pixels right."""
+_TRY_AGAIN = 0.1
+"""A solution is tried when so much of what is painted has changed."""
+
+
+class HeadSolver:
+    """Keeps the last layer of a network up with what is painted.
+
+    What the network knew from the first strokes is its own teacher and would be given
+    up only slowly, and of a class that had no stroke it knew nothing. So the last layer
+    is solved anew
+
+    - when a class has its first stroke, or each class half as much again as when it was
+      solved last. Where only some classes have grown, solving from many strokes of one
+      class and few of another is less certain;
+    - when strokes contradict the network: when the solution has a balanced accuracy on
+      all painted pixels that is larger by 0.1 or more.
+
+    Parameters
+    ----------
+    task : Task
+        It `solves_head`.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._solved_on = self._tried_on = task.annotations.class_pixels()
+
+    def solve(
+        self, network: nn.Module, crop: Sequence[int], device: torch.device
+    ) -> None:
+        """Solve the last layer of a network in evaluation mode, in place."""
+        painted = self._task.painted_features(network, crop, device)
+        set_head(network, *solve_head(*painted, self._classes))
+        self._note_solved()
+
+    def solve_again(
+        self, network: nn.Module, crop: Sequence[int], device: torch.device
+    ) -> bool:
+        """Solve it again if it is time to, as the class says.
+
+        Parameters
+        ----------
+        network : nn.Module
+            In evaluation mode, with a layer ``head`` that is changed in place.
+        crop : sequence of int
+            Edge of the crops to look at, per spatial axis.
+        device : torch.device
+            Where the network is.
+
+        Returns
+        -------
+        bool
+            Whether the layer was changed.
+        """
+        now = self._task.annotations.class_pixels()
+        needed = _much_more(now, self._solved_on)
+        if not needed and not _changed(now, self._tried_on):
+            return False
+        features, classes = self._task.painted_features(network, crop, device)
+        self._tried_on = now
+        before = balanced_accuracy(*head_of(network), features, classes)
+        if not needed and before > 1 - _CONTRADICTED:
+            return False
+        solved = solve_head(features, classes, self._classes)
+        after = balanced_accuracy(*solved, features, classes)
+        if not needed and after < before + _CONTRADICTED:
+            return False
+        set_head(network, *solved)
+        self._note_solved()
+        return True
+
+    @property
+    def _classes(self) -> int:
+        return len(self._task.config.classes)
+
+    def _note_solved(self) -> None:
+        self._solved_on = self._tried_on = self._task.annotations.class_pixels()
+
+
+def _much_more(now: Sequence[int], before: Sequence[int]) -> bool:
+    """Return whether a class has its first pixels, or each many more than before."""
+    pairs = list(zip(now, before, strict=True))
+    if any(n and not b for n, b in pairs):
+        return sum(n > 0 for n in now) > 1
+    return all(n >= _MUCH_MORE * b for n, b in pairs)
+
+
+def _changed(now: Sequence[int], before: Sequence[int]) -> bool:
+    """Return whether enough was painted or erased for another trial to pay."""
+    different = sum(abs(n - b) for n, b in zip(now, before, strict=True))
+    return 0 < different >= _TRY_AGAIN * sum(before)
