@@ -50,8 +50,10 @@ def test_sides_are_compared_draw_by_draw():
 
     random = [curve(0, 0.2, 0.4), curve(0, 0.6, 0.8)]
     better = [curve(0, 0.3, 0.5), curve(0, 0.9, 1.1)]
-    assert guided._ahead(better, random) == "+0.200 ± 0.100"
-    assert guided._ahead(better[:1], random[:1]) == "+0.100"
+    over, last = guided._over_places, guided._at_last
+    assert guided._ahead(better, random, over) == "+0.200 ± 0.100"
+    assert guided._ahead(better[:1], random[:1], over) == "+0.100"
+    assert guided._ahead(better[:1] * 2, random[:1] * 2, last) == "+0.100 ± 0.000"
 
 
 def test_pieces_are_cut_alike():

@@ -62,10 +62,13 @@ def set_head(network: nn.Module, weight: Tensor, bias: Tensor) -> None:
 
 
 def head_of(network: nn.Module) -> tuple[Tensor, Tensor]:
-    """Return weight (K, D) and bias (K,) of the layer ``head``, float32 on the CPU."""
+    """Return copies of weight (K, D) and bias (K,) of ``head``, float32, on the CPU."""
     parameters = dict(network.get_submodule("head").named_parameters())
-    weight, bias = (parameters[name].detach().float() for name in ("weight", "bias"))
-    return weight.flatten(1).cpu(), bias.cpu()
+    weight, bias = (
+        parameters[name].detach().to("cpu", torch.float32, copy=True)
+        for name in ("weight", "bias")
+    )
+    return weight.flatten(1), bias
 
 
 def balanced_accuracy(
