@@ -252,6 +252,37 @@ def test_the_first_stroke_of_a_class_is_known_before_the_next_step():
     assert np.isfinite(trainer.step())
 
 
+def test_where_much_is_painted_it_is_learned_step_by_step():
+    item, _ = painted()
+    item.labels[0:5, :126] = 1
+    item.labels[32:37, :126] = 2
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    before = head_of(trainer._average)
+    item.labels[64:69, :126] = 2  # twice as much, and it contradicts the rest
+    item.labels[96:101, :126] = 1
+    trainer.refresh(0)
+    assert same(before, head_of(trainer._average))
+
+
+@pytest.mark.parametrize("left", ["nothing", "one class", "what is for testing"])
+def test_erasing_strokes_keeps_the_last_layer(left):
+    item, _ = painted()
+    item.labels[100:104, 100:110] = 2
+    item.labels[112:116, 100:110] = 1
+    box = (slice(96, 128), slice(96, 128))
+    secret = LabelledImage(item.image, item.labels, testing=(box,))
+    trainer = Trainer([secret], CLASSES, CONFIG, NetworkConfig())
+    before = head_of(trainer._average)
+    erased = {
+        "nothing": np.s_[:],
+        "one class": np.s_[62:],
+        "what is for testing": np.s_[:96],
+    }
+    item.labels[erased[left]] = 0
+    trainer.refresh(0)
+    assert same(before, head_of(trainer._average))
+
+
 def test_where_memory_is_short_the_last_layer_stays_as_it_is(monkeypatch):
     item, _ = painted()
     trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())

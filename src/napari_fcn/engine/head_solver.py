@@ -25,20 +25,26 @@ _CONTRADICTED = 0.1
 """It is solved anew when that makes so much more of the painted pixels right."""
 _TRY_AGAIN = 0.1
 """A solution is tried when so much of what is painted has changed."""
+_MANY = 1200
+"""Painted pixels from which on the network learns quickly enough by itself."""
 
 
 class HeadSolver:
     """Keeps the last layer of a network up with what is painted.
 
-    What the network knew from the first strokes is its own teacher and would be given
-    up only slowly, and of a class that had no stroke it knew nothing. So the last layer
-    is solved anew
+    Of a class that had no stroke the network knows nothing, and what it knew from the
+    first strokes is its own teacher and would be given up only slowly. So the last
+    layer is solved anew when a class has its first stroke, and while fewer than 1200
+    pixels are painted also
 
-    - when a class has its first stroke, or each class half as much again as when it was
-      solved last. Where only some classes have grown, solving from many strokes of one
-      class and few of another is less certain;
+    - when each class has half as much again as when it was solved last. Where only some
+      classes have grown, solving from many strokes of one class and few of another is
+      less certain;
     - when strokes contradict the network: when the solution has a balanced accuracy on
       all painted pixels that is larger by 0.1 or more.
+
+    With more painted the teacher weighs less, and what is added lies on errors: fitted
+    to hard pixels, a linear layer loses more than it wins.
 
     Parameters
     ----------
@@ -78,11 +84,15 @@ class HeadSolver:
             Whether the layer was changed.
         """
         now = self._task.annotations.class_pixels()
-        needed = _much_more(now, self._solved_on)
-        if not needed and not _changed(now, self._tried_on):
+        few = sum(now) < _MANY
+        new = _first_stroke(now, self._solved_on)
+        needed = new or (few and _much_more(now, self._solved_on))
+        if not needed and not (few and _changed(now, self._tried_on)):
             return False
         features, classes = self._task.painted_features(network, crop, device)
         self._tried_on = now
+        if len(classes.unique()) < 2:
+            return False
         before = balanced_accuracy(*head_of(network), features, classes)
         if not needed and before > 1 - _CONTRADICTED:
             return False
@@ -102,12 +112,14 @@ class HeadSolver:
         self._solved_on = self._tried_on = self._task.annotations.class_pixels()
 
 
+def _first_stroke(now: Sequence[int], before: Sequence[int]) -> bool:
+    """Return whether a class has its first pixels."""
+    return any(n and not b for n, b in zip(now, before, strict=True))
+
+
 def _much_more(now: Sequence[int], before: Sequence[int]) -> bool:
-    """Return whether a class has its first pixels, or each many more than before."""
-    pairs = list(zip(now, before, strict=True))
-    if any(n and not b for n, b in pairs):
-        return sum(n > 0 for n in now) > 1
-    return all(n >= _MUCH_MORE * b for n, b in pairs)
+    """Return whether each class has many more pixels than before."""
+    return all(n >= _MUCH_MORE * b for n, b in zip(now, before, strict=True))
 
 
 def _changed(now: Sequence[int], before: Sequence[int]) -> bool:

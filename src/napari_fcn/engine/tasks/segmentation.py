@@ -109,6 +109,8 @@ class Segmentation(Task):
                 seen = target >= 0
                 features.append(found[seen.to(device)].cpu())
                 classes.append(target[seen])
+        if not features:
+            return torch.zeros(0, 0), torch.zeros(0, dtype=torch.int64)
         return torch.cat(features), torch.cat(classes)
 
     def loss(self, output: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:
