@@ -25,7 +25,7 @@ _CONTRADICTED = 0.1
 """It is solved anew when that makes so much more of the painted pixels right."""
 _TRY_AGAIN = 0.1
 """A solution is tried when so much of what is painted has changed."""
-_MANY = 1200
+_MANY = 1000
 """Painted pixels from which on the network learns quickly enough by itself."""
 
 
@@ -34,7 +34,7 @@ class HeadSolver:
 
     Of a class that had no stroke the network knows nothing, and what it knew from the
     first strokes is its own teacher and would be given up only slowly. So the last
-    layer is solved anew when a class has its first stroke, and while fewer than 1200
+    layer is solved anew when a class has its first stroke, and while fewer than 1000
     pixels are painted also
 
     - when each class has half as much again as when it was solved last. Where only some
