@@ -62,7 +62,6 @@ class HeadSolver:
         """Solve the last layer of a network in evaluation mode, in place."""
         painted = self._task.painted_features(network, crop, device)
         set_head(network, *solve_head(*painted, self._classes))
-        self._note_solved()
 
     def solve_again(
         self, network: nn.Module, crop: Sequence[int], device: torch.device
@@ -71,12 +70,8 @@ class HeadSolver:
 
         Parameters
         ----------
-        network : nn.Module
-            In evaluation mode, with a layer ``head`` that is changed in place.
-        crop : sequence of int
-            Edge of the crops to look at, per spatial axis.
-        device : torch.device
-            Where the network is.
+        network, crop, device
+            As `Task.painted_features` takes them; the layer is changed in place.
 
         Returns
         -------
@@ -93,23 +88,22 @@ class HeadSolver:
         self._tried_on = now
         if len(classes.unique()) < 2:
             return False
-        before = balanced_accuracy(*head_of(network), features, classes)
-        if not needed and before > 1 - _CONTRADICTED:
+        required = 0.0
+        if not needed:
+            before = balanced_accuracy(*head_of(network), features, classes)
+            required = before + _CONTRADICTED
+        if required > 1:
             return False
         solved = solve_head(features, classes, self._classes)
-        after = balanced_accuracy(*solved, features, classes)
-        if not needed and after < before + _CONTRADICTED:
+        if balanced_accuracy(*solved, features, classes) < required:
             return False
         set_head(network, *solved)
-        self._note_solved()
+        self._solved_on = now
         return True
 
     @property
     def _classes(self) -> int:
         return len(self._task.config.classes)
-
-    def _note_solved(self) -> None:
-        self._solved_on = self._tried_on = self._task.annotations.class_pixels()
 
 
 def _first_stroke(now: Sequence[int], before: Sequence[int]) -> bool:

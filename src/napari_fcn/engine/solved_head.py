@@ -93,9 +93,8 @@ def balanced_accuracy(
         Between 0 and 1; 0 without pixels.
     """
     right = (features @ weight.T + bias).argmax(1) == classes
-    there = classes.unique()
-    shares = [float(right[classes == c].double().mean()) for c in there]
-    return sum(shares) / max(1, len(shares))
+    share = balanced_shares(classes.unique(return_inverse=True)[1])
+    return float(share @ right.double())
 
 
 def balanced_shares(classes: Tensor) -> Tensor:
