@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# tests run in as many processes as there are cores; a window and its engine need 2 GB
+AT_ONCE := -n logical --maxprocesses 4 --dist worksteal
 # a virtual screen where there is none
 SCREEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,xvfb-run -a -s "-screen 0 1600x1000x24")
 
@@ -34,7 +36,7 @@ lint: env
 	$(BIN)/npe2 validate src/napari_fcn/napari.yaml
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(AT_ONCE)
 
 bench: env
 	$(SCREEN) $(BIN)/python -m benchmarks --short
