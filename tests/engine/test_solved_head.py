@@ -6,12 +6,14 @@ from pretraining.logistic import solve as solve_differentiably
 
 from napari_fcn.config import NetworkConfig
 from napari_fcn.engine.solved_head import (
+    PENALTY,
     balanced_accuracy,
     body_features,
     head_of,
     set_head,
     solve_head,
     solve_logistic,
+    suited_penalty,
 )
 from napari_fcn.networks import build_network
 
@@ -67,9 +69,19 @@ def test_a_class_without_pixels_is_never_chosen():
     anywhere = 100 * torch.randn(1000, 5, generator=random)
     logits = anywhere @ weight.T + bias
     assert set(logits.argmax(1).tolist()) == {1, 3, 4}
-    solved = solve_logistic(features, order)
+    solved = solve_logistic(features, order, suited_penalty(order))
     wanted = anywhere @ solved[0].T + solved[1]
     assert torch.allclose(logits[:, there], wanted, atol=1e-3)
+
+
+def test_few_pixels_are_believed_less():
+    def penalty(*counts: int) -> float:
+        return suited_penalty(torch.repeat_interleave(torch.tensor(counts)))
+
+    assert penalty(5000, 5000) == PENALTY
+    assert penalty(60, 60) == pytest.approx(30 / 120)
+    assert penalty(1000, 5) == pytest.approx(30 / 20, rel=0.01)
+    assert penalty(5, 5, 5) > penalty(50, 50, 50) > penalty(500, 500, 500)
 
 
 def test_balanced_accuracy_counts_each_class_the_same():
