@@ -287,7 +287,7 @@ class Study:
         store[...] = painted
         store.flush()
         if hasattr(self, "trainer"):
-            self.trainer.refresh(number)
+            self.trainer.refresh({number: None})
 
     def _train(self, steps: int) -> None:
         for _ in range(steps):

@@ -156,8 +156,7 @@ class Snapshots:
             shown = predict_planes(model, setting.dataset, setting.painted)
             seed = self.seed + 1000 * len(self.rows)
             correct(setting, self.labels, shown, self.corrections, seed)
-            for number in range(len(self.labels)):
-                trainer.refresh(number)
+            trainer.refresh(dict.fromkeys(range(len(self.labels))))
 
 
 def train_on(

@@ -173,7 +173,7 @@ def test_much_more_of_each_class_is_known_before_the_next_step():
     for row in (15, 47, 79, 111):
         item.labels[row : row + 3, 76:84] = 2
         item.labels[row + 15 : row + 17, 40:60] = 1
-    trainer.refresh(0)
+    trainer.refresh({0: None})
     assert same(head_of(trainer._average), head_of(trainer.current_network))
     found = trainer.live_model().predict(item.image.read((), item.image.whole())[0])
     assert dice(found, truth) > 0.8
@@ -185,7 +185,7 @@ def test_more_of_one_class_that_says_nothing_new_is_learned_step_by_step():
     trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
     before = head_of(trainer._average)
     item.labels[94:98, 40:60] = 1
-    trainer.refresh(0)
+    trainer.refresh({0: None})
     assert same(before, head_of(trainer._average))
 
 
@@ -197,7 +197,7 @@ def test_a_stroke_that_contradicts_the_network_is_known_before_the_next_step():
     image = item.image.read((), item.image.whole())[0]
     assert (trainer.live_model().predict(image)[dirt] == 2).mean() > 0.5
     item.labels[67:70, 70:90] = 1
-    trainer.refresh(0)
+    trainer.refresh({0: None})
     assert same(head_of(trainer._average), head_of(trainer.current_network))
     found = trainer.live_model().predict(image)
     assert (found[dirt] == 2).mean() < 0.2
@@ -211,7 +211,7 @@ def test_a_contradiction_that_no_last_layer_solves_changes_nothing():
     trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
     before = head_of(trainer._average)
     item.labels[94:98, 40:60] = 1
-    trainer.refresh(0)
+    trainer.refresh({0: None})
     assert same(before, head_of(trainer._average))
 
 
@@ -225,16 +225,33 @@ def test_a_solution_is_tried_only_when_enough_has_changed(monkeypatch):
         return real(*given)
 
     monkeypatch.setattr(trainer.task, "painted_features", count)
-    trainer.refresh(0)
+    trainer.refresh({0: None})
     item.labels[62, 60:64] = 1  # four pixels more than 104
-    trainer.refresh(0)
+    trainer.refresh({0: None})
     assert not tried
     item.labels[62, 64:72] = 1
-    trainer.refresh(0)
+    trainer.refresh({0: None})
     assert len(tried) == 1
     item.labels[62:66, 52:72] = 0  # erasing changes what is painted, too
-    trainer.refresh(0)
+    trainer.refresh({0: None})
     assert len(tried) == 2
+
+
+def test_strokes_on_several_images_are_tried_once(monkeypatch):
+    items = [painted()[0], painted()[0]]
+    trainer = Trainer(items, CLASSES, CONFIG, NetworkConfig())
+    tried, real = [], trainer.task.painted_features
+
+    def keep(*given):
+        tried.append(real(*given))
+        return tried[-1]
+
+    monkeypatch.setattr(trainer.task, "painted_features", keep)
+    for item in items:
+        item.labels[94:98, 40:60] = 1
+    trainer.refresh({0: None, 1: [()]})
+    ((_, classes),) = tried
+    assert int((classes == 0).sum()) == sum((i.labels == 1).sum() for i in items)
 
 
 def test_the_first_stroke_of_a_class_is_known_before_the_next_step():
@@ -245,7 +262,7 @@ def test_the_first_stroke_of_a_class_is_known_before_the_next_step():
     image = item.image.read((), item.image.whole())[0]
     assert not (trainer.live_model().predict(image) == 3).any()
     item.labels[10:14, 104:120] = 3
-    trainer.refresh(0)
+    trainer.refresh({0: None})
     found = trainer.live_model().predict(image)
     assert (found[:, 100:] == 3).mean() > 0.8
     assert (found[:, :92] == 3).mean() < 0.2
@@ -260,7 +277,7 @@ def test_where_much_is_painted_it_is_learned_step_by_step():
     before = head_of(trainer._average)
     item.labels[64:69, :126] = 2  # twice as much, and it contradicts the rest
     item.labels[96:101, :126] = 1
-    trainer.refresh(0)
+    trainer.refresh({0: None})
     assert same(before, head_of(trainer._average))
 
 
@@ -279,7 +296,7 @@ def test_erasing_strokes_keeps_the_last_layer(left):
         "what is for testing": np.s_[:96],
     }
     item.labels[erased[left]] = 0
-    trainer.refresh(0)
+    trainer.refresh({0: None})
     assert same(before, head_of(trainer._average))
 
 
@@ -294,8 +311,8 @@ def test_where_memory_is_short_the_last_layer_stays_as_it_is(monkeypatch):
     monkeypatch.setattr(trainer.task, "painted_features", fail)
     item.labels[79:82, 44:52] = 2
     item.labels[94:98, 40:60] = 1
-    trainer.refresh(0)
+    trainer.refresh({0: None})
     assert same(before, head_of(trainer._average))
     monkeypatch.undo()
-    trainer.refresh(0)
+    trainer.refresh({0: None})
     assert not same(before, head_of(trainer._average))

@@ -250,7 +250,7 @@ def test_strokes_added_while_training_are_learned():
     trainer = Trainer([item], classes_from_values([1, 2]), QUICK, SMALL)
     before = sum(trainer.annotations.class_pixels())
     item.labels[1, 30:40, 30:40] = 1
-    trainer.refresh(0, [(1,)])
+    trainer.refresh({0: [(1,)]})
     assert sum(trainer.annotations.class_pixels()) > before
     target = trainer.annotations.target(0, (1,), (slice(30, 40),) * 2, held=False)
     assert (target >= 0).mean() > 0.5

@@ -39,7 +39,7 @@ from napari_fcn.networks.blocks import batch_norms
 from napari_fcn.networks.pretrained import load_encoder, start_pretrained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -237,14 +237,20 @@ class Trainer:
             self._say(message)
 
     def refresh(
-        self, number: int, samples: Sequence[tuple[int, ...]] | None = None
+        self, changed: Mapping[int, Collection[tuple[int, ...]] | None]
     ) -> None:
-        """Take over what was annotated or erased meanwhile on some samples.
+        """Take over what was annotated or erased meanwhile.
 
         A network that began with the shipped weights has its last layer solved anew
         where that says much that is new (see `HeadSolver`).
+
+        Parameters
+        ----------
+        changed : mapping of int to collection of tuple of int, or None
+            The samples of each image on which something changed; None for all of them.
         """
-        self.task.refresh(number, samples)
+        for number, samples in changed.items():
+            self.task.refresh(number, samples)
         self._solve_head_again()
         self.forget_scores()
 

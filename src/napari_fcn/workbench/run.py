@@ -167,12 +167,16 @@ class Run:
     def _reload(
         self, trainer: Trainer, strokes: list[protocol.Painted], keys: list[str]
     ) -> None:
-        """Take over strokes on images that are learned from."""
+        """Take over strokes on images that are learned from, all at once."""
+        changed: dict[int, set[tuple[int, ...]]] = {}
         for command in strokes:
             number = keys.index(command.key)
             item = trainer.annotations.images[number]
             item.labels.reload(command.region)
-            trainer.refresh(number, samples_in(item.image, command.region))
+            changed.setdefault(number, set()).update(
+                samples_in(item.image, command.region)
+            )
+        trainer.refresh(changed)
         if self._new_classes(trainer, strokes, keys):
             self._begin_again()
 

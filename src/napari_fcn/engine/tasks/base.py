@@ -13,7 +13,7 @@ from napari_fcn.data.crops import CropSampler
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -211,7 +211,7 @@ class Task(ABC):
         self.config = self.config.model_copy(update=seen)
         return True
 
-    def refresh(self, number: int, samples: Sequence[tuple[int, ...]] | None) -> None:
+    def refresh(self, number: int, samples: Collection[tuple[int, ...]] | None) -> None:
         """Take over what was annotated meanwhile on some samples of an image."""
         self.annotations.refresh(number, samples)
         self._sampler.refresh()

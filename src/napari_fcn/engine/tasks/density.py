@@ -34,7 +34,7 @@ from napari_fcn.engine.tasks.base import (
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -163,7 +163,7 @@ class Density(Task):
         self._peaks = torch.tensor(self._density.peaks)
         return True
 
-    def refresh(self, number: int, samples: Sequence[tuple[int, ...]] | None) -> None:
+    def refresh(self, number: int, samples: Collection[tuple[int, ...]] | None) -> None:
         """Take over what was annotated meanwhile on an image."""
         self.annotations.refresh(number, samples)
         self._targets.refresh(number)
