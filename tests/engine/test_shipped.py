@@ -8,7 +8,7 @@ from napari_fcn.config import NetworkConfig, TrainingConfig, classes_from_values
 from napari_fcn.data.annotations import LabelledImage
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.source import ImageSource
-from napari_fcn.engine.shipped import SHIPPED, start_from_shipped
+from napari_fcn.engine.shipped import SHIPPED, head_covariance, start_from_shipped
 from napari_fcn.engine.solved_head import body_features
 from napari_fcn.engine.train import Budget, train
 from napari_fcn.engine.trainer import Trainer
@@ -39,6 +39,16 @@ def test_every_shipped_weight_is_a_number():
     network = build_network(NetworkConfig())
     assert start_from_shipped(network)
     assert all(torch.isfinite(tensor).all() for tensor in network.state_dict().values())
+
+
+def test_there_is_a_prior_for_the_last_layer_of_the_shipped_body():
+    network = build_network(NetworkConfig())
+    features = body_features(network, torch.zeros(1, 1, 16, 16)).shape[1]
+    covariance = head_covariance()
+    assert covariance.shape == (features, features)
+    assert torch.equal(covariance, covariance.T)
+    assert float(torch.linalg.eigvalsh(covariance).min()) > 0.1
+    assert float(covariance.diagonal().mean()) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])

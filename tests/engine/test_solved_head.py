@@ -8,8 +8,10 @@ from napari_fcn.config import NetworkConfig
 from napari_fcn.engine.solved_head import (
     PENALTY,
     balanced_accuracy,
+    balanced_shares,
     body_features,
     head_of,
+    moments,
     set_head,
     solve_head,
     solve_logistic,
@@ -51,6 +53,38 @@ def test_it_is_the_solution_of_the_weighted_problem():
     mine = torch.softmax(x @ weight.T + bias, 1).numpy()
     theirs = other.predict_proba(((x - mean) / deviation).numpy())
     assert abs(mine - theirs).max() < 1e-3
+
+
+def test_a_covariance_is_a_gaussian_prior_of_the_weights():
+    """At the solution the slope of the penalised cross-entropy is 0."""
+    random = torch.Generator().manual_seed(3)
+    x = torch.randn(90, 4, generator=random).double()
+    classes = (x[:, 0] + torch.randn(90, generator=random) > 0).long()
+    mixed = torch.randn(4, 4, generator=random).double()
+    covariance = mixed @ mixed.T + 0.1 * torch.eye(4)
+    weight, bias = solve_logistic(x.float(), classes, 0.2, covariance)
+    share = balanced_shares(classes)
+    mean, deviation = moments(x, share)
+    standard = (weight.double() * deviation).requires_grad_()
+    logits = (x - mean) / deviation @ standard.T + bias + weight.double() @ mean
+    apart = torch.nn.functional.cross_entropy(logits, classes, reduction="none")
+    prior = (standard @ torch.linalg.inv(covariance) * standard).sum()
+    (slope,) = torch.autograd.grad(share @ apart + 0.2 / 2 * prior, standard)
+    assert float(weight.abs().max()) > 0.1
+    assert float(slope.abs().max()) < 1e-4
+
+
+def test_features_that_are_used_together_are_believed_together():
+    """The first feature alone tells the classes apart; the prior knows a partner."""
+    classes = torch.arange(4000) % 2
+    x = torch.randn(4000, 3, generator=torch.Generator().manual_seed(5))
+    x[:, 0] += 2 * classes
+    together = torch.eye(3)
+    together[0, 1] = together[1, 0] = -0.9
+    (first, partner, other), _ = solve_logistic(x, classes, 1.0, together)[0].abs()
+    (_, alone, _), _ = solve_logistic(x, classes, 1.0)[0].abs()
+    assert partner > 0.4 * first
+    assert max(alone, other) < 0.1 * partner
 
 
 @SOLVERS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_fcn.engine.shipped import head_covariance
 from napari_fcn.engine.solved_head import (
     balanced_accuracy,
     head_of,
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from napari_fcn.engine.tasks import Task
 
@@ -31,6 +32,8 @@ _MANY = 1000
 
 class HeadSolver:
     """Keeps the last layer of a network up with what is painted.
+
+    The network began with the shipped weights, whose features have a prior of it.
 
     Of a class that had no stroke the network knows nothing, and what it knew from the
     first strokes is its own teacher and would be given up only slowly. So the last
@@ -61,7 +64,7 @@ class HeadSolver:
     ) -> None:
         """Solve the last layer of a network in evaluation mode, in place."""
         painted = self._task.painted_features(network, crop, device)
-        set_head(network, *solve_head(*painted, self._classes))
+        set_head(network, *self._solved(*painted))
 
     def solve_again(
         self, network: nn.Module, crop: Sequence[int], device: torch.device
@@ -94,16 +97,16 @@ class HeadSolver:
             required = before + _CONTRADICTED
         if required > 1:
             return False
-        solved = solve_head(features, classes, self._classes)
+        solved = self._solved(features, classes)
         if balanced_accuracy(*solved, features, classes) < required:
             return False
         set_head(network, *solved)
         self._solved_on = now
         return True
 
-    @property
-    def _classes(self) -> int:
-        return len(self._task.config.classes)
+    def _solved(self, features: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        number = len(self._task.config.classes)
+        return solve_head(features, classes, number, head_covariance())
 
 
 def _first_stroke(now: Sequence[int], before: Sequence[int]) -> bool:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SHIPPED = "shipped"
 """What a model says of its start if that was here."""
 _FILE = "unet.safetensors"
+HEAD_COVARIANCE = "head_covariance"
+"""The name in the file of what `head_covariance` returns."""
 _COVERAGE = 1
 """Channels that a U-Net adds to the image: `CoverageChannel`."""
 
@@ -39,22 +41,37 @@ def start_from_shipped(network: nn.Module) -> bool:
     bool
         Whether they fit.
     """
-    mine = network.state_dict()
+    mine, body = network.state_dict(), _body()
     found: dict[str, Tensor] = {}
     for name, tensor in mine.items():
         if name.startswith("head."):
             continue
-        shipped = _shipped().get(name)
+        shipped = body.get(name)
         fitted = None if shipped is None else _fitted(shipped, tensor.shape)
         if fitted is None:
             return False
         found[name] = fitted
-    if len(found) < len(_shipped()):
+    if len(found) < len(body):
         return False
     with torch.no_grad():
         for name, tensor in found.items():
             mine[name].copy_(tensor)
     return True
+
+
+def head_covariance() -> Tensor:
+    """Return the covariance of last layers on the shipped body, over many tasks.
+
+    Returns
+    -------
+    Tensor
+        float32 (D, D), of the weights of a class for standardised features.
+    """
+    return _shipped()[HEAD_COVARIANCE]
+
+
+def _body() -> dict[str, Tensor]:
+    return {name: t for name, t in _shipped().items() if name != HEAD_COVARIANCE}
 
 
 @cache

@@ -136,13 +136,35 @@ def for_raw_features(
     return scaled.float(), (bias - scaled @ mean).float()
 
 
+def moments(features: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation (D,) of features (P, D), never quite 0.
+
+    Parameters
+    ----------
+    features : Tensor
+        float64 (P, D).
+    share : Tensor
+        float64 (P,), weights of the pixels that add up to 1.
+    """
+    mean = share @ features
+    deviation = (share @ (features - mean) ** 2).sqrt() + _LEAST_DEVIATION
+    return mean, deviation
+
+
 def solve_logistic(
-    features: Tensor, classes: Tensor, penalty: float = PENALTY
+    features: Tensor,
+    classes: Tensor,
+    penalty: float = PENALTY,
+    covariance: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Fit a linear classifier, each class counting the same.
 
     Multinomial logistic regression on standardised features with a ridge penalty
     (le Cessie & van Houwelingen 1992), which is convex: L-BFGS finds the one solution.
+
+    With a covariance S of the weights it minimises the mean cross-entropy plus half the
+    penalty times the sum of w S^-1 w over the classes: a Gaussian prior. With S = L L'
+    that is the ridge penalty on v, w = L v, for features times L.
 
     Parameters
     ----------
@@ -152,6 +174,9 @@ def solve_logistic(
         int64 (P,), indices from 0, each of them there.
     penalty : float
         On half the sum of the squared weights, relative to the mean cross-entropy.
+    covariance : Tensor, optional
+        (D, D), positive definite, of the weights of a class for standardised features;
+        the identity without.
 
     Returns
     -------
@@ -162,9 +187,10 @@ def solve_logistic(
     """
     share = balanced_shares(classes)
     x = features.double()
-    mean = share @ x
-    deviation = (share @ (x - mean) ** 2).sqrt() + _LEAST_DEVIATION
-    standard = (x - mean) / deviation
+    mean, deviation = moments(x, share)
+    prior = torch.eye(x.shape[1]) if covariance is None else covariance
+    factor = torch.linalg.cholesky(prior.double())
+    inputs = (x - mean) / deviation @ factor
     number = int(classes.max()) + 1
     weight = x.new_zeros(number, x.shape[1], requires_grad=True)
     bias = x.new_zeros(number, requires_grad=True)
@@ -174,16 +200,18 @@ def solve_logistic(
 
     def objective() -> float:
         optimiser.zero_grad()
-        apart = F.cross_entropy(standard @ weight.T + bias, classes, reduction="none")
+        apart = F.cross_entropy(inputs @ weight.T + bias, classes, reduction="none")
         loss = share @ apart + penalty / 2 * weight.square().sum()
         loss.backward()
         return float(loss.detach())
 
     optimiser.step(objective)
-    return for_raw_features(weight.detach(), bias.detach(), mean, deviation)
+    return for_raw_features(weight.detach() @ factor.T, bias.detach(), mean, deviation)
 
 
-def solve_head(features: Tensor, classes: Tensor, number: int) -> tuple[Tensor, Tensor]:
+def solve_head(
+    features: Tensor, classes: Tensor, number: int, covariance: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Fit a linear classifier to painted pixels; classes without any are never chosen.
 
     Parameters
@@ -194,6 +222,8 @@ def solve_head(features: Tensor, classes: Tensor, number: int) -> tuple[Tensor, 
         int64 (P,), indices from 0.
     number : int
         Of all classes.
+    covariance : Tensor, optional
+        As for `solve_logistic`.
 
     Returns
     -------
@@ -203,7 +233,9 @@ def solve_head(features: Tensor, classes: Tensor, number: int) -> tuple[Tensor, 
         float32 (number,).
     """
     there, indices = classes.unique(return_inverse=True)
-    weight, bias = solve_logistic(features, indices, suited_penalty(indices))
+    weight, bias = solve_logistic(
+        features, indices, suited_penalty(indices), covariance
+    )
     weights = weight.new_zeros(number, weight.shape[1])
     biases = bias.new_full((number,), _UNSEEN)
     weights[there], biases[there] = weight, bias
