@@ -8,6 +8,7 @@ from napari_fcn.config import NetworkConfig, TrainingConfig, classes_from_values
 from napari_fcn.data.annotations import LabelledImage
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.source import ImageSource
+from napari_fcn.engine import solved_head
 from napari_fcn.engine.shipped import SHIPPED, head_covariance, start_from_shipped
 from napari_fcn.engine.solved_head import body_features
 from napari_fcn.engine.train import Budget, train
@@ -170,6 +171,19 @@ def head_of(network):
 
 def same(one, other):
     return all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_the_last_layer_is_solved_with_the_prior_of_the_shipped_body():
+    item, _ = painted()
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    network = trainer._average
+    painted_pixels = trainer.task.painted_features(network, (128, 128), "cpu")
+    weight, bias = solved_head.head_of(network)
+    expected = solved_head.solve_head(*painted_pixels, 2, head_covariance())
+    without = solved_head.solve_head(*painted_pixels, 2)
+    assert torch.allclose(weight, expected[0], atol=1e-3)
+    assert torch.allclose(bias, expected[1], atol=1e-3)
+    assert not torch.allclose(weight, without[0], atol=1e-2)
 
 
 def test_much_more_of_each_class_is_known_before_the_next_step():
