@@ -556,6 +556,22 @@ def test_very_many_pixels_are_thinned_evenly():
     np.testing.assert_array_equal(kept, again)
 
 
+def test_pixels_that_are_for_testing_only_can_be_left_out_of_the_number():
+    few, many = np.zeros((64, 64), np.uint8), np.zeros((400, 400), np.uint8)
+    few[:8, :8], few[40:50, 40:50] = 1, 2
+    many[:, :300] = 1  # more than are kept
+    few_item = item(few, testing=((slice(32, 64), slice(0, 64)),))
+    many_item = item(many, testing=((slice(0, 100), slice(0, 400)),))
+    annotations = Annotations([few_item], CLASSES, held_out=0)
+    assert annotations.class_pixels() == [64, 100, 0]
+    assert annotations.class_pixels(testing=False) == [64, 0, 0]
+    annotations = Annotations([many_item], CLASSES, held_out=0)
+    assert annotations.class_pixels() == [120_000, 0, 0]
+    left, *none = annotations.class_pixels(testing=False)
+    assert left == pytest.approx(90_000, rel=0.02)
+    assert none == [0, 0]
+
+
 def test_a_stroke_across_slabs_is_one_piece():
     labels = np.zeros((2200, 2000), np.uint8)
     border = module._slabs(labels.shape)[0][0].stop

@@ -9,6 +9,7 @@ from napari_fcn.data.annotations import LabelledImage
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.source import ImageSource
 from napari_fcn.engine import solved_head
+from napari_fcn.engine import trainer as trainer_module
 from napari_fcn.engine.shipped import SHIPPED, head_covariance, start_from_shipped
 from napari_fcn.engine.solved_head import body_features
 from napari_fcn.engine.train import Budget, train
@@ -291,6 +292,40 @@ def test_the_first_stroke_of_a_class_is_known_before_the_next_step():
     assert (found[:, 100:] == 3).mean() > 0.8
     assert (found[:, :92] == 3).mean() < 0.2
     assert np.isfinite(trainer.step())
+
+
+def test_a_class_that_was_there_for_testing_only_is_known_from_its_first_stroke():
+    item, _ = painted()
+    item.image.data[:, 96:] = 2 + 0.25 * item.image.data[:, 96:]
+    item.labels[28:36, :96] = item.labels[60:68, :96] = 1  # so much that none is tried
+    item.labels[90:96, 104:120] = 3
+    box = (slice(64, 128), slice(96, 128))
+    secret = LabelledImage(item.image, item.labels, testing=(box,))
+    classes = classes_from_values([1, 2, 3])
+    trainer = Trainer([secret], classes, CONFIG, NetworkConfig())
+    image = item.image.read((), item.image.whole())[0]
+    assert not (trainer.live_model().predict(image) == 3).any()
+    item.labels[10:14, 104:120] = 3
+    trainer.refresh({0: None})
+    found = trainer.live_model().predict(image)
+    assert (found[:, 100:] == 3).mean() > 0.8
+
+
+def test_what_is_for_testing_does_not_make_the_teacher_weaker(monkeypatch):
+    item, _ = painted()
+    labels = np.array(item.labels)
+    labels[96:] = 1
+    box = (slice(96, 128), slice(0, 128))
+    told, real = [], trainer_module.teacher_loss
+
+    def keep(*given):
+        told.append(given[-1])
+        return real(*given)
+
+    monkeypatch.setattr(trainer_module, "teacher_loss", keep)
+    for one in (item, LabelledImage(item.image, labels, testing=(box,))):
+        Trainer([one], CLASSES, CONFIG, NetworkConfig()).step()
+    assert told == [104, 104]
 
 
 def test_where_much_is_painted_it_is_learned_step_by_step():

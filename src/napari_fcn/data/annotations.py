@@ -250,6 +250,9 @@ class _Painted:
         Painted pixels in each of them.
     train, held : (k, ndim) int
         The coordinates that training may see, and those that only score.
+    untested : int
+        Painted pixels outside of boxes that are for testing; an estimate where
+        coordinates were thinned.
     """
 
     coordinates: Coordinates
@@ -258,14 +261,17 @@ class _Painted:
     pixels: Numbers
     train: Coordinates = field(init=False)
     held: Coordinates = field(init=False)
+    untested: int = field(init=False)
 
     def hold_out(self, cells: Numbers, boxes: Sequence[Region] = ()) -> None:
         """Split the coordinates by whether they lie in these cells or boxes."""
-        secret = np.isin(self.cell, cells)
+        tested = np.zeros(len(self.coordinates), bool)
         for box in boxes:
             low, high = ([s.start for s in box], [s.stop for s in box])
             inside = (self.coordinates >= low) & (self.coordinates < high)
-            secret |= inside.all(axis=1)
+            tested |= inside.all(axis=1)
+        self.untested = round(float(self.pixels.sum() * (1 - tested.mean())))
+        secret = tested | np.isin(self.cell, cells)
         self.train, self.held = self.coordinates[~secret], self.coordinates[secret]
 
 
@@ -424,12 +430,20 @@ class Annotations:
         target[secret != held] = -1
         return target
 
-    def class_pixels(self) -> list[int]:
-        """Return the number of painted pixels of each class."""
+    def class_pixels(self, *, testing: bool = True) -> list[int]:
+        """Return the number of painted pixels of each class.
+
+        Parameters
+        ----------
+        testing : bool
+            Whether those count that are for testing only; without them it is an
+            estimate in samples with very many.
+        """
         totals = [0] * len(self.classes)
         for per_class in self._painted.values():
             for index, painted in per_class.items():
-                totals[index] += int(painted.pixels.sum())
+                number = painted.pixels.sum() if testing else painted.untested
+                totals[index] += int(number)
         return totals
 
     def missing_classes(self) -> list[ClassInfo]:

@@ -57,7 +57,7 @@ class HeadSolver:
 
     def __init__(self, task: Task) -> None:
         self._task = task
-        self._solved_on = self._tried_on = task.annotations.class_pixels()
+        self._solved_on = self._tried_on = self._painted()
 
     def solve(
         self, network: nn.Module, crop: Sequence[int], device: torch.device
@@ -81,7 +81,7 @@ class HeadSolver:
         bool
             Whether the layer was changed.
         """
-        now = self._task.annotations.class_pixels()
+        now = self._painted()
         few = sum(now) < _MANY
         new = _first_stroke(now, self._solved_on)
         needed = new or (few and _much_more(now, self._solved_on))
@@ -103,6 +103,9 @@ class HeadSolver:
         set_head(network, *solved)
         self._solved_on = now
         return True
+
+    def _painted(self) -> list[int]:
+        return self._task.annotations.class_pixels(testing=False)
 
     def _solved(self, features: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         number = len(self._task.config.classes)

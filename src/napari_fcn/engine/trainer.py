@@ -313,7 +313,7 @@ class Trainer:
     def _from_teacher(self, image: Tensor, output: Tensor, target: Tensor) -> Tensor:
         with torch.no_grad(), self.compute.autocast():
             wanted = self._average(image)
-        annotated = sum(self.annotations.class_pixels())
+        annotated = sum(self.annotations.class_pixels(testing=False))
         return teacher_loss(wanted, output, target, annotated)
 
     def _follow_statistics(self) -> None:
