@@ -279,36 +279,38 @@ def test_strokes_on_several_images_are_tried_once(monkeypatch):
     assert int((classes == 0).sum()) == sum((i.labels == 1).sum() for i in items)
 
 
-def test_the_first_stroke_of_a_class_is_known_before_the_next_step():
-    item, _ = painted()
-    classes = classes_from_values([1, 2, 3])
-    item.image.data[:, 96:] = 2 + 0.25 * item.image.data[:, 96:]  # a bright border
-    trainer = Trainer([item], classes, CONFIG, NetworkConfig())
+def add_bright_border(item):
+    item.image.data[:, 96:] = 2 + 0.25 * item.image.data[:, 96:]
+
+
+def after_the_first_stroke_of_the_border(item):
+    """A trainer to which the border was no class until it had its first stroke."""
+    trainer = Trainer([item], classes_from_values([1, 2, 3]), CONFIG, NetworkConfig())
     image = item.image.read((), item.image.whole())[0]
     assert not (trainer.live_model().predict(image) == 3).any()
     item.labels[10:14, 104:120] = 3
     trainer.refresh({0: None})
     found = trainer.live_model().predict(image)
     assert (found[:, 100:] == 3).mean() > 0.8
+    return trainer, found
+
+
+def test_the_first_stroke_of_a_class_is_known_before_the_next_step():
+    item, _ = painted()
+    add_bright_border(item)
+    trainer, found = after_the_first_stroke_of_the_border(item)
     assert (found[:, :92] == 3).mean() < 0.2
     assert np.isfinite(trainer.step())
 
 
 def test_a_class_that_was_there_for_testing_only_is_known_from_its_first_stroke():
     item, _ = painted()
-    item.image.data[:, 96:] = 2 + 0.25 * item.image.data[:, 96:]
+    add_bright_border(item)
     item.labels[28:36, :96] = item.labels[60:68, :96] = 1  # so much that none is tried
     item.labels[90:96, 104:120] = 3
     box = (slice(64, 128), slice(96, 128))
     secret = LabelledImage(item.image, item.labels, testing=(box,))
-    classes = classes_from_values([1, 2, 3])
-    trainer = Trainer([secret], classes, CONFIG, NetworkConfig())
-    image = item.image.read((), item.image.whole())[0]
-    assert not (trainer.live_model().predict(image) == 3).any()
-    item.labels[10:14, 104:120] = 3
-    trainer.refresh({0: None})
-    found = trainer.live_model().predict(image)
-    assert (found[:, 100:] == 3).mean() > 0.8
+    after_the_first_stroke_of_the_border(secret)
 
 
 def test_what_is_for_testing_does_not_make_the_teacher_weaker(monkeypatch):
