@@ -46,6 +46,8 @@ class HeadSolver:
     - when strokes contradict the network: when the solution has a balanced accuracy on
       all painted pixels that is larger by 0.1 or more.
 
+    Pixels that are for testing only do not count.
+
     With more painted the teacher weighs less, and what is added lies on errors: fitted
     to hard pixels, a linear layer loses more than it wins.
 
