@@ -181,7 +181,7 @@ def test_the_last_layer_is_solved_with_the_prior_of_the_shipped_body():
     painted_pixels = trainer.task.painted_features(network, (128, 128), "cpu")
     weight, bias = solved_head.head_of(network)
     expected = solved_head.solve_head(*painted_pixels, 2, head_covariance())
-    without = solved_head.solve_head(*painted_pixels, 2)
+    without = solved_head.solve_head(*painted_pixels, 2, torch.eye(len(weight[0])))
     assert torch.allclose(weight, expected[0], atol=1e-3)
     assert torch.allclose(bias, expected[1], atol=1e-3)
     assert not torch.allclose(weight, without[0], atol=1e-2)

@@ -12,10 +12,11 @@ from napari_fcn.engine.solved_head import (
     body_features,
     head_of,
     moments,
+    ridge,
     set_head,
     solve_head,
     solve_logistic,
-    suited_penalty,
+    suited_precision,
 )
 from napari_fcn.networks import build_network
 
@@ -44,7 +45,7 @@ def test_it_is_the_solution_of_the_weighted_problem():
     x = torch.randn(45, 3, generator=random) + classes[:, None] * torch.tensor(
         [1, 2, 0]
     )
-    weight, bias = solve_logistic(x, classes, penalty=0.1)
+    weight, bias = solve_logistic(x, classes, ridge(3, 0.1))
     share = (1 / (3 * torch.bincount(classes).double()))[classes]
     mean = share @ x.double()
     deviation = (share @ (x - mean) ** 2).sqrt()
@@ -55,21 +56,21 @@ def test_it_is_the_solution_of_the_weighted_problem():
     assert abs(mine - theirs).max() < 1e-3
 
 
-def test_a_covariance_is_a_gaussian_prior_of_the_weights():
+def test_a_precision_is_a_gaussian_prior_of_the_weights():
     """At the solution the slope of the penalised cross-entropy is 0."""
     random = torch.Generator().manual_seed(3)
     x = torch.randn(90, 4, generator=random).double()
     classes = (x[:, 0] + torch.randn(90, generator=random) > 0).long()
     mixed = torch.randn(4, 4, generator=random).double()
-    covariance = mixed @ mixed.T + 0.1 * torch.eye(4)
-    weight, bias = solve_logistic(x.float(), classes, 0.2, covariance)
+    precision = 0.2 * (mixed @ mixed.T + 0.1 * torch.eye(4))
+    weight, bias = solve_logistic(x.float(), classes, precision)
     share = balanced_shares(classes)
     mean, deviation = moments(x, share)
     standard = (weight.double() * deviation).requires_grad_()
     logits = (x - mean) / deviation @ standard.T + bias + weight.double() @ mean
     apart = torch.nn.functional.cross_entropy(logits, classes, reduction="none")
-    prior = (standard @ torch.linalg.inv(covariance) * standard).sum()
-    (slope,) = torch.autograd.grad(share @ apart + 0.2 / 2 * prior, standard)
+    prior = (standard @ precision * standard).sum() / 2
+    (slope,) = torch.autograd.grad(share @ apart + prior, standard)
     assert float(weight.abs().max()) > 0.1
     assert float(slope.abs().max()) < 1e-4
 
@@ -79,10 +80,11 @@ def test_features_that_are_used_together_are_believed_together():
     classes = torch.arange(4000) % 2
     x = torch.randn(4000, 3, generator=torch.Generator().manual_seed(5))
     x[:, 0] += 2 * classes
-    together = torch.eye(3)
+    together = torch.eye(3, dtype=torch.float64)
     together[0, 1] = together[1, 0] = -0.9
-    (first, partner, other), _ = solve_logistic(x, classes, 1.0, together)[0].abs()
-    (_, alone, _), _ = solve_logistic(x, classes, 1.0)[0].abs()
+    solved, _ = solve_logistic(x, classes, together.inverse())
+    (first, partner, other), _ = solved.abs()
+    (_, alone, _), _ = solve_logistic(x, classes, ridge(3, 1.0))[0].abs()
     assert partner > 0.4 * first
     assert max(alone, other) < 0.1 * partner
 
@@ -99,23 +101,37 @@ def test_a_class_without_pixels_is_never_chosen():
     features = torch.randn(60, 5, generator=random)
     order = torch.arange(60) % 3
     there = torch.tensor([1, 3, 4])
-    weight, bias = solve_head(features, there[order], 6)
+    covariance = torch.eye(5) + 0.5
+    weight, bias = solve_head(features, there[order], 6, covariance)
     anywhere = 100 * torch.randn(1000, 5, generator=random)
     logits = anywhere @ weight.T + bias
     assert set(logits.argmax(1).tolist()) == {1, 3, 4}
-    solved = solve_logistic(features, order, suited_penalty(order))
+    solved = solve_logistic(features, order, suited_precision(order, covariance))
     wanted = anywhere @ solved[0].T + solved[1]
     assert torch.allclose(logits[:, there], wanted, atol=1e-3)
 
 
 def test_few_pixels_are_believed_less():
     def penalty(*counts: int) -> float:
-        return suited_penalty(torch.repeat_interleave(torch.tensor(counts)))
+        classes = torch.repeat_interleave(torch.tensor(counts))
+        precision = suited_precision(classes, torch.eye(3))
+        penalty = float(precision[0, 0])
+        assert torch.allclose(precision, ridge(3, penalty))
+        return penalty
 
-    assert penalty(5000, 5000) == PENALTY
+    assert penalty(5000, 5000) == pytest.approx(PENALTY)
     assert penalty(60, 60) == pytest.approx(30 / 120)
     assert penalty(1000, 5) == pytest.approx(30 / 20, rel=0.01)
     assert penalty(5, 5, 5) > penalty(50, 50, 50) > penalty(500, 500, 500)
+
+
+def test_the_prior_holds_for_few_pixels_only():
+    covariance = torch.tensor([[1.5, -0.5], [-0.5, 0.5]])
+    few = suited_precision(torch.arange(30) % 2, covariance)
+    many = suited_precision(torch.arange(1000) % 2, covariance)
+    assert torch.allclose(many, ridge(2))
+    excess = (few - ridge(2)) / (1 - PENALTY)
+    assert torch.allclose(excess.inverse(), covariance.double())
 
 
 def test_balanced_accuracy_counts_each_class_the_same():

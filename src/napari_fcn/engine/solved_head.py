@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 PENALTY = 0.03
-"""On the weights of the last layer, for features of deviation 1."""
+"""On half the squared weights of the last layer, for features of deviation 1."""
 _WORTH = 30.0
 """The penalty for one painted pixel."""
 _ITERATIONS = 50
@@ -105,27 +105,36 @@ def balanced_shares(classes: Tensor) -> Tensor:
     return (1 / (len(counts) * counts.double()))[classes]
 
 
-def suited_penalty(classes: Tensor) -> float:
-    """Return the penalty for so many painted pixels: the fewer, the larger.
+def suited_precision(classes: Tensor, covariance: Tensor) -> Tensor:
+    """Return how precisely weights are known beforehand, for so many painted pixels.
 
     A penalty is a Gaussian prior of the weights (Bishop 2006, section 3.3.1). Relative
     to the mean cross-entropy it weighs less with every pixel, down to `PENALTY`, for
-    which the shipped weights were learned. Pixels count as far as their weights are
-    even: a thousand of one class and five of another tell as much as twenty
+    which the shipped weights were learned. Only what exceeds that says which weights
+    are likely: with much painted, strokes know better. Pixels count as far as their
+    weights are even: a thousand of one class and five of another tell as much as twenty
     (the effective sample size of Kish 1965, section 11.7).
 
     Parameters
     ----------
     classes : Tensor
         int64 (P,), indices from 0, each of them there.
+    covariance : Tensor
+        (D, D), positive definite, of the weights of a class over many tasks.
 
     Returns
     -------
-    float
-        For `solve_logistic`.
+    Tensor
+        float64 (D, D), for `solve_logistic`.
     """
     effective = 1 / float(balanced_shares(classes).square().sum())
-    return max(PENALTY, _WORTH / effective)
+    excess = max(0.0, _WORTH / effective - PENALTY)
+    return ridge(len(covariance), PENALTY) + excess * covariance.double().inverse()
+
+
+def ridge(features: int, penalty: float = PENALTY) -> Tensor:
+    """Return the precision, float64 (D, D), with which all D weights count alike."""
+    return penalty * torch.eye(features, dtype=torch.float64)
 
 
 def for_raw_features(
@@ -152,19 +161,15 @@ def moments(features: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def solve_logistic(
-    features: Tensor,
-    classes: Tensor,
-    penalty: float = PENALTY,
-    covariance: Tensor | None = None,
+    features: Tensor, classes: Tensor, precision: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Fit a linear classifier, each class counting the same.
 
-    Multinomial logistic regression on standardised features with a ridge penalty
-    (le Cessie & van Houwelingen 1992), which is convex: L-BFGS finds the one solution.
-
-    With a covariance S of the weights it minimises the mean cross-entropy plus half the
-    penalty times the sum of w S^-1 w over the classes: a Gaussian prior. With S = L L'
-    that is the ridge penalty on v, w = L v, for features times L.
+    Multinomial logistic regression on standardised features with a Gaussian prior of
+    the weights w: minimises the mean cross-entropy plus half the sum of w' P w over the
+    classes, where P is the precision. With a multiple of the identity that is a ridge
+    penalty (le Cessie & van Houwelingen 1992). It is convex: L-BFGS finds the one
+    solution, with weights v = C' w and P = C C' times the mean of its diagonal.
 
     Parameters
     ----------
@@ -172,11 +177,9 @@ def solve_logistic(
         float32 (P, D), of P painted pixels, on the CPU.
     classes : Tensor
         int64 (P,), indices from 0, each of them there.
-    penalty : float
-        On half the sum of the squared weights, relative to the mean cross-entropy.
-    covariance : Tensor, optional
-        (D, D), positive definite, of the weights of a class for standardised features;
-        the identity without.
+    precision : Tensor, optional
+        float64 (D, D), positive definite, of the weights of a class for standardised
+        features; `ridge` without.
 
     Returns
     -------
@@ -188,9 +191,10 @@ def solve_logistic(
     share = balanced_shares(classes)
     x = features.double()
     mean, deviation = moments(x, share)
-    prior = torch.eye(x.shape[1]) if covariance is None else covariance
-    factor = torch.linalg.cholesky(prior.double())
-    inputs = (x - mean) / deviation @ factor
+    precision = ridge(x.shape[1]) if precision is None else precision
+    penalty = float(precision.diagonal().mean())
+    root = torch.linalg.cholesky(precision / penalty).inverse()
+    inputs = (x - mean) / deviation @ root.T
     number = int(classes.max()) + 1
     weight = x.new_zeros(number, x.shape[1], requires_grad=True)
     bias = x.new_zeros(number, requires_grad=True)
@@ -206,11 +210,11 @@ def solve_logistic(
         return float(loss.detach())
 
     optimiser.step(objective)
-    return for_raw_features(weight.detach() @ factor.T, bias.detach(), mean, deviation)
+    return for_raw_features(weight.detach() @ root, bias.detach(), mean, deviation)
 
 
 def solve_head(
-    features: Tensor, classes: Tensor, number: int, covariance: Tensor | None = None
+    features: Tensor, classes: Tensor, number: int, covariance: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Fit a linear classifier to painted pixels; classes without any are never chosen.
 
@@ -222,8 +226,8 @@ def solve_head(
         int64 (P,), indices from 0.
     number : int
         Of all classes.
-    covariance : Tensor, optional
-        As for `solve_logistic`.
+    covariance : Tensor
+        As for `suited_precision`.
 
     Returns
     -------
@@ -233,9 +237,8 @@ def solve_head(
         float32 (number,).
     """
     there, indices = classes.unique(return_inverse=True)
-    weight, bias = solve_logistic(
-        features, indices, suited_penalty(indices), covariance
-    )
+    precision = suited_precision(indices, covariance)
+    weight, bias = solve_logistic(features, indices, precision)
     weights = weight.new_zeros(number, weight.shape[1])
     biases = bias.new_full((number,), _UNSEEN)
     weights[there], biases[there] = weight, bias
