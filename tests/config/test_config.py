@@ -25,6 +25,7 @@ from napari_fcn.config import (
     TrainingConfig,
     classes_from_values,
     default_colour,
+    usual_scales,
 )
 
 EXAMPLES = [
@@ -201,7 +202,7 @@ def test_an_older_file_takes_defaults_for_what_it_lacks():
     old = {"classes": [{"value": 1, "name": "background", "background": True}]}
     old["classes"].append({"value": 2, "name": "class 2"})
     read = ModelConfig.model_validate_json(json.dumps(old))
-    assert read.network == NetworkConfig()
+    assert read.network == NetworkConfig(scales=1)  # as all networks were
     assert [c.value for c in read.classes] == [c.value for c in classes]
     assert read.format == 1
 
@@ -215,3 +216,27 @@ def test_limits_are_wider_where_little_was_held_out(regions, quantile):
     deviation = (0.25 * 100 + 10**2) ** 0.5
     assert error.deviation(100) == pytest.approx(deviation)
     assert error.reach(100) == pytest.approx(quantile * deviation, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("network", "task", "shipped", "scales"),
+    [
+        (NetworkConfig(), "segmentation", True, 2),
+        (NetworkConfig(ndim=3, in_channels=4, flat_levels=1), "segmentation", True, 2),
+        (NetworkConfig(scales=1), "segmentation", True, 1),
+        (NetworkConfig(scales=3), "density", False, 3),
+        (NetworkConfig(), "segmentation", False, 1),
+        (NetworkConfig(), "density", True, 1),
+        (NetworkConfig(), "regression", True, 1),
+        (NetworkConfig(width=8), "segmentation", True, 1),
+        (NetworkConfig(depth=4), "segmentation", True, 1),
+        (NetworkConfig(name="segnet"), "segmentation", True, 1),
+        (NetworkConfig(name="unet-residual"), "segmentation", True, 1),
+    ],
+)
+def test_an_image_is_seen_in_two_sizes_with_the_shipped_weights(
+    network, task, shipped, scales
+):
+    training = TrainingConfig(shipped=shipped)
+    found = usual_scales(network, task, training)
+    assert found == network.model_copy(update={"scales": scales})

@@ -108,6 +108,25 @@ def test_two_strokes_are_enough_before_the_first_step():
     assert trainer.live_model().config.training["start"] == SHIPPED
 
 
+def test_the_image_is_seen_in_two_sizes_unless_said():
+    item, _ = painted()
+
+    def scales(network: NetworkConfig, config: TrainingConfig = CONFIG, **earlier):
+        trainer = Trainer([item], CLASSES, config, network, **earlier)
+        return trainer.live_model(), trainer.live_model().config.network.scales
+
+    two, number = scales(NetworkConfig())
+    assert number == 2
+    assert two.network.head.weight.shape[1] == 32
+    one, number = scales(NetworkConfig(scales=1))
+    assert number == 1
+    random = CONFIG.model_copy(update={"shipped": False})
+    assert scales(NetworkConfig(), random)[1] == 1
+    again, number = scales(NetworkConfig(), init=one)  # of an earlier version
+    assert number == 1
+    assert torch.equal(again.network.head.weight, one.network.head.weight)
+
+
 def test_learning_does_not_forget_what_was_known():
     item, truth = painted()
     model = train(
@@ -181,7 +200,7 @@ def test_the_last_layer_is_solved_with_the_prior_of_the_shipped_body():
     painted_pixels = trainer.task.painted_features(network, (128, 128), "cpu")
     weight, bias = solved_head.head_of(network)
     expected = solved_head.solve_head(*painted_pixels, 2, head_covariance())
-    without = solved_head.solve_head(*painted_pixels, 2, torch.eye(len(weight[0])))
+    without = solved_head.solve_head(*painted_pixels, 2, torch.eye(16))
     assert torch.allclose(weight, expected[0], atol=1e-3)
     assert torch.allclose(bias, expected[1], atol=1e-3)
     assert not torch.allclose(weight, without[0], atol=1e-2)

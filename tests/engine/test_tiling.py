@@ -38,10 +38,11 @@ def make_model(ndim: int = 2, channels: int = 1, **network: object) -> Model:
     tile=st.integers(1, 80),
     depth=st.integers(0, 3),
     skips=st.booleans(),
+    scales=st.integers(1, 2),
 )
 @settings(max_examples=40, deadline=None)
-def test_tiles_equal_the_whole_in_2d(shape, tile, depth, skips):
-    model = make_model(depth=depth, skips=skips)
+def test_tiles_equal_the_whole_in_2d(shape, tile, depth, skips, scales):
+    model = make_model(depth=depth, skips=skips, scales=scales)
     image = np.random.default_rng(1).random(shape, np.float32)
     whole = predict_array(model, image, output="probabilities", tile=1000)
     tiled = predict_array(model, image, output="probabilities", tile=tile)
@@ -53,10 +54,11 @@ def test_tiles_equal_the_whole_in_2d(shape, tile, depth, skips):
     tile=st.integers(3, 40),
     depth=st.integers(0, 2),
     flat=st.integers(0, 1),
+    scales=st.integers(1, 2),
 )
 @settings(max_examples=20, deadline=None)
-def test_tiles_equal_the_whole_in_3d(shape, tile, depth, flat):
-    model = make_model(3, depth=depth, flat_levels=flat)
+def test_tiles_equal_the_whole_in_3d(shape, tile, depth, flat, scales):
+    model = make_model(3, depth=depth, flat_levels=flat, scales=scales)
     image = np.random.default_rng(1).random(shape, np.float32)
     whole = predict_array(model, image, output="probabilities", tile=1000)
     tiled = predict_array(model, image, output="probabilities", tile=tile)

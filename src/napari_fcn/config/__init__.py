@@ -21,6 +21,7 @@ from napari_fcn.config.outputs import (
     OutputInfo,
     RegressionConfig,
 )
+from napari_fcn.config.scales import usual_scales
 from napari_fcn.config.tasks import (
     BLIND_SPOT,
     CountingSettings,
@@ -60,4 +61,5 @@ __all__ = [
     "network_from_words",
     "training_for",
     "usual_augmentation",
+    "usual_scales",
 ]

@@ -60,6 +60,7 @@ _UNET = (
     "up",
     "residual",
     "deep_supervision",
+    "scales",
 )
 _VGG = ("width", "depth", "batch_norm")
 _PUBLISHED_UNET = "Ronneberger et al. 2015"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from napari_fcn.config.base import Frozen
 from napari_fcn.config.classes import ClassInfo
@@ -98,12 +98,17 @@ class ModelConfig(Frozen):
 
     format: Literal[1] = 1
     task: Task = "segmentation"
-    network: NetworkConfig = NetworkConfig()
+    network: NetworkConfig = Field(default=NetworkConfig(), validate_default=True)
     normalisation: NormalisationConfig = NormalisationConfig()
     classes: tuple[ClassInfo, ...] = ()
     density: DensityConfig | None = None
     regression: RegressionConfig | None = None
     training: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("network", mode="after")
+    @classmethod
+    def _one_scale_unless_said(cls, network: NetworkConfig) -> NetworkConfig:
+        return network.model_copy(update={"scales": network.scales or 1})
 
     @model_validator(mode="after")
     def _classes_differ(self) -> ModelConfig:

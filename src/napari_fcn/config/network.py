@@ -67,6 +67,10 @@ class NetworkConfig(Frozen):
         Whether each block adds its input to its output.
     deep_supervision : bool
         Whether the coarser levels of the decoder learn to predict, too.
+    scales : int or None
+        In how many sizes the network sees the image: as it is, half as large, and so
+        on. None for what is usual: two where learning starts from the shipped weights,
+        else one.
     coordinates : bool
         Whether the position of each pixel enters as extra channels, one per axis.
     encoder : {"resnet18", "resnet34", "resnet50"}
@@ -87,6 +91,7 @@ class NetworkConfig(Frozen):
     up: Literal["transpose", "nearest", "indices"] = "transpose"
     residual: bool = False
     deep_supervision: bool = False
+    scales: int | None = Field(default=None, ge=1, le=4)
     coordinates: bool = False
     encoder: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
 

@@ -218,28 +218,34 @@ def solve_head(
 ) -> tuple[Tensor, Tensor]:
     """Fit a linear classifier to painted pixels; classes without any are never chosen.
 
+    Features of several scales have a classifier each, and their logits are averaged:
+    the geometric mean of what they think probable (Hinton 2002, "Training products of
+    experts by minimizing contrastive divergence", section 1).
+
     Parameters
     ----------
     features : Tensor
-        float32 (P, D), on the CPU.
+        float32 (P, S D), of S scales one after the other; on the CPU.
     classes : Tensor
         int64 (P,), indices from 0.
     number : int
         Of all classes.
     covariance : Tensor
-        As for `suited_precision`.
+        (D, D), as for `suited_precision`.
 
     Returns
     -------
     weight : Tensor
-        float32 (number, D).
+        float32 (number, S D).
     bias : Tensor
         float32 (number,).
     """
     there, indices = classes.unique(return_inverse=True)
     precision = suited_precision(indices, covariance)
-    weight, bias = solve_logistic(features, indices, precision)
-    weights = weight.new_zeros(number, weight.shape[1])
-    biases = bias.new_full((number,), _UNSEEN)
-    weights[there], biases[there] = weight, bias
+    scales = features.split(len(covariance), dim=1)
+    solved = [solve_logistic(part, indices, precision) for part in scales]
+    weights = features.new_zeros(number, features.shape[1])
+    biases = features.new_full((number,), _UNSEEN)
+    weights[there] = torch.cat([weight for weight, _ in solved], 1) / len(solved)
+    biases[there] = torch.stack([bias for _, bias in solved]).mean(0)
     return weights, biases

@@ -92,6 +92,10 @@ class Trainer:
     ) -> None:
         self._say = on_message or (lambda _: None)
         self.config = config
+        earlier = resume.config if resume else init.config if init else None
+        if earlier is not None and network.scales is None:
+            known = {"scales": earlier.network.scales}
+            network = network.model_copy(update=known)
         self.task: Task = start_task(images, classes, config, network)
         self.resumed: Checkpoint | None = resume
         if resume is not None and not self.task.resume(resume.config):

@@ -17,6 +17,7 @@ from napari_fcn.networks.blocks import (
     CoverageChannel,
     ResidualBlock,
 )
+from napari_fcn.networks.resizing import Halving, Interpolation, Replication
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,11 +36,18 @@ class UNet(AnySize):
     ----------
     config : NetworkConfig
         Dimension, channels, width, depth, batch norm, skip connections, and how to
-        go down and up: ``down``, ``up``, ``residual``, ``deep_supervision``.
+        go down and up: ``down``, ``up``, ``residual``, ``deep_supervision``; and
+        ``scales``.
 
     Notes
     -----
-    The total stride is 2 ** depth along axes that every level pools.
+    The total stride is 2 ** depth along axes that every level pools, and twice as much
+    for each scale after the first.
+
+    With several scales the same weights see the image as it is, at half its size, and
+    so on; the last layer gets the features of all of them, brought back to the size of
+    the image (Farabet et al. 2013, "Learning hierarchical features for scene
+    labeling"). Volumes are halved in the plane only.
 
     With deep supervision (Lee et al. 2015, "Deeply-supervised nets"; Dou et al. 2016
     in 3D) each coarser level of the decoder has a head of its own. While training,
@@ -75,7 +83,10 @@ class UNet(AnySize):
             block(joined * c, c, k, batch_norm=config.batch_norm)
             for c, k in zip(channels[:-1], kernels[:-1], strict=True)
         )
-        self.head = CONV[ndim](config.width, config.out_channels, 1)
+        self.halve = Halving(ndim)
+        self.enlarge = Interpolation(ndim)
+        scales = config.scales or 1
+        self.head = CONV[ndim](scales * config.width, config.out_channels, 1)
         coarser = channels[1:-1] if config.deep_supervision else []
         self.auxiliary = nn.ModuleList(
             self._auxiliary_head(c, strides[: level + 1])
@@ -113,6 +124,23 @@ class UNet(AnySize):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """Map an image (N, in_channels, ...) to logits (N, out_channels, ...)."""
+        levels = self._levels(image)
+        features = [levels[-1]]
+        for scale in range(1, self.config.scales or 1):
+            image = self.halve(image)
+            smaller = self._levels(image)[-1]
+            for _ in range(scale):
+                smaller = self.enlarge(smaller)
+            features.append(smaller)
+        joined = torch.cat(features, dim=1) if len(features) > 1 else features[0]
+        logits: torch.Tensor = self.head(joined)
+        if not (self.training and self.auxiliary):
+            return logits
+        coarser = levels[-2::-1]
+        return (logits, *(h(f) for h, f in zip(self.auxiliary, coarser, strict=True)))
+
+    def _levels(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """Return the features of the decoder's levels, finest last."""
         features = self.encoder[0](self.coverage(image))
         kept = []
         maxima = []
@@ -123,41 +151,14 @@ class UNet(AnySize):
                 maxima.append(smaller[1])
                 smaller = smaller[0]
             features = block(smaller)
-        levels = []
+        levels = [] if kept else [features]
         for level in reversed(range(len(kept))):
             features = self.up[level](features, *maxima[level : level + 1])
             if self.config.skips:
                 features = torch.cat([kept[level], features], dim=1)
             features = self.decoder[level](features)
             levels.append(features)
-        logits: torch.Tensor = self.head(features)
-        if not (self.training and self.auxiliary):
-            return logits
-        coarser = levels[-2::-1]
-        return (logits, *(h(f) for h, f in zip(self.auxiliary, coarser, strict=True)))
-
-
-class Replication(nn.Sequential):
-    """Up-sampling by repeating each pixel, then a convolution.
-
-    Odena et al. 2016, "Deconvolution and checkerboard artifacts": every output pixel
-    is made by the same number of weights, unlike with overlapping transposed ones.
-
-    Parameters
-    ----------
-    lower, upper : int
-        Channels before and after.
-    factor : sequence of int
-        How often to repeat, per spatial axis.
-    """
-
-    def __init__(self, lower: int, upper: int, factor: Sequence[int]) -> None:
-        kernel = tuple(3 if f > 1 else 1 for f in factor)
-        padding = tuple(k // 2 for k in kernel)
-        super().__init__(
-            nn.Upsample(scale_factor=tuple(float(f) for f in factor)),
-            CONV[len(kernel)](lower, upper, kernel, padding=padding),  # type: ignore[arg-type]
-        )
+        return levels
 
 
 class Unpooling(nn.Module):

@@ -24,6 +24,7 @@ _WORDS = {
     "width": "Width (channels)",
     "coordinates": "Tell it the place of pixels",
     "encoder": "Encoder",
+    "scales": "Sizes it sees the image in",
     "flat_levels": "Flat levels (3D)",
     "batch_norm": "Batch normalisation",
     "skips": "Join levels (skips)",

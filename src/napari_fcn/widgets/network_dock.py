@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_fcn.config import TrainingConfig, usual_scales
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.field_view import FieldView
 from napari_fcn.widgets.frame_view import FrameView
@@ -28,7 +29,7 @@ from napari_fcn.workbench.questions import Describe, Described
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_fcn.config import NetworkConfig, TrainingConfig
+    from napari_fcn.config import NetworkConfig
     from napari_fcn.project import Project
     from napari_fcn.workbench.status import Status
 
@@ -98,7 +99,8 @@ class NetworkDock(QWidget):
         better = self._described.better if self._described is not None else None
         if better is None:
             return
-        deeper = {"depth": better.depth, "layers": better.layers}
+        fields = ("depth", "layers", "scales")
+        deeper = {name: getattr(better, name) for name in fields}
         self.choice.show_network(self.choice.form.value().model_copy(update=deeper))
 
     def try_frame(self) -> None:
@@ -219,12 +221,15 @@ class NetworkDock(QWidget):
 
     def _ask(self) -> None:
         try:
-            network, _ = self.choice.value()
+            network, chosen = self.choice.value()
         except UserError as error:
             self.facts.setText(str(error))
             return
         project = self.workbench.project
         image = self.scene.image
+        training = project.record.training if project else TrainingConfig()
+        training = training.model_copy(update=chosen)
+        network = usual_scales(network, self.workbench.task, training)
         if project is None or image is None:
             self.workbench.ask(Describe(network))
             return

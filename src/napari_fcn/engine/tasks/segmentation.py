@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_fcn.config import ModelConfig, NormalisationConfig
+from napari_fcn.config import ModelConfig, NormalisationConfig, usual_scales
 from napari_fcn.data.annotations import PIECES_NEEDED, Annotations
 from napari_fcn.engine.losses import build_loss
 from napari_fcn.engine.metrics import Confusion
@@ -70,7 +70,7 @@ class Segmentation(Task):
         self.seed = config.seed
         fitted = with_channels(network, channels, len(classes))
         self.config = ModelConfig(
-            network=fitted,
+            network=usual_scales(fitted, "segmentation", config),
             normalisation=NormalisationConfig(aligned=_ALIGNED),
             classes=tuple(classes),
         )
