@@ -111,7 +111,7 @@ def test_a_class_without_pixels_is_never_chosen():
     assert torch.allclose(logits[:, there], wanted, atol=1e-3)
 
 
-def test_of_several_scales_the_mean_of_the_logits_is_taken():
+def test_of_two_scales_the_finer_one_counts_twice():
     random = torch.Generator().manual_seed(6)
     classes = torch.arange(80) % 2
     scales = [torch.randn(80, 3, generator=random) + classes[:, None] for _ in "ab"]
@@ -119,7 +119,8 @@ def test_of_several_scales_the_mean_of_the_logits_is_taken():
     apart = [solve_head(features, classes, 2, torch.eye(3)) for features in scales]
     logits = torch.stack([f @ w.T + b for f, (w, b) in zip(scales, apart, strict=True)])
     found = torch.cat(scales, 1) @ weight.T + bias
-    assert torch.allclose(found, logits.mean(0), atol=1e-5)
+    expected = 2 / 3 * logits[0] + 1 / 3 * logits[1]
+    assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_few_pixels_are_believed_less():

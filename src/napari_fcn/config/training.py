@@ -32,6 +32,9 @@ class AugmentationConfig(Frozen):
         Largest standard deviation of added Gaussian noise.
     blur : float
         Largest standard deviation in pixels of a Gaussian blur.
+    overlay : float
+        For counting: share of the crops that another one is laid over, so that more
+        crowded places are learned from, too; only if crops are neither zoomed nor bent.
     """
 
     flip: bool = True
@@ -42,15 +45,16 @@ class AugmentationConfig(Frozen):
     contrast: float = Field(default=0.3, ge=0, le=2)
     noise: float = Field(default=0.1, ge=0, le=2)
     blur: float = Field(default=1.0, ge=0, le=5)
+    overlay: float = Field(default=0.0, ge=0, le=1)
 
 
 _COUNTING = AugmentationConfig(
-    scale=0, elastic=0, brightness=0, contrast=0, noise=0.03, blur=0
+    scale=0, elastic=0, brightness=0, contrast=0, noise=0.03, blur=0, overlay=0.5
 )
 
 
 _COUNTING_FROM_LITTLE = _COUNTING.model_copy(
-    update={"brightness": 0.15, "contrast": 0.15}
+    update={"brightness": 0.15, "contrast": 0.15, "overlay": 0.0}
 )
 
 

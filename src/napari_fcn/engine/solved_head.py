@@ -218,9 +218,10 @@ def solve_head(
 ) -> tuple[Tensor, Tensor]:
     """Fit a linear classifier to painted pixels; classes without any are never chosen.
 
-    Features of several scales have a classifier each, and their logits are averaged:
-    the geometric mean of what they think probable (Hinton 2002, "Training products of
-    experts by minimizing contrastive divergence", section 1).
+    Features of several scales have a classifier each, and the mean of their logits is
+    taken, in which each scale weighs twice as much as the next coarser one: a weighted
+    geometric mean of what they think probable (Genest & Zidek 1986, "Combining
+    probability distributions", section 3).
 
     Parameters
     ----------
@@ -243,9 +244,22 @@ def solve_head(
     there, indices = classes.unique(return_inverse=True)
     precision = suited_precision(indices, covariance)
     scales = features.split(len(covariance), dim=1)
-    solved = [solve_logistic(part, indices, precision) for part in scales]
     weights = features.new_zeros(number, features.shape[1])
     biases = features.new_full((number,), _UNSEEN)
-    weights[there] = torch.cat([weight for weight, _ in solved], 1) / len(solved)
-    biases[there] = torch.stack([bias for _, bias in solved]).mean(0)
+    biases[there] = 0
+    for share, part, into in zip(
+        scale_shares(len(scales)),
+        scales,
+        weights.split(len(covariance), 1),
+        strict=True,
+    ):
+        weight, bias = solve_logistic(part, indices, precision)
+        into[there] = share * weight
+        biases[there] += share * bias
     return weights, biases
+
+
+def scale_shares(scales: int) -> list[float]:
+    """Return how much each scale counts, finest first: twice as much as the next."""
+    halves = [0.5**scale for scale in range(scales)]
+    return [half / sum(halves) for half in halves]

@@ -38,6 +38,7 @@ _AUGMENTATION = {
     "contrast": "Contrast",
     "noise": "Noise",
     "blur": "Blur (pixels)",
+    "overlay": "Lay over each other",
 }
 _CHOICES = {
     "ndim": (("2D, slice by slice", 2), ("3D, whole volumes", 3)),

@@ -193,7 +193,8 @@ def drawn(config, size=96, n=30):
 
 
 def test_crops_are_turned_but_neither_smoothed_nor_resampled():
-    still = usual_augmentation("density").model_copy(update={"noise": 0})
+    only = {"noise": 0, "overlay": 0}
+    still = usual_augmentation("density").model_copy(update=only)
     config = TrainingConfig(augmentation=still)
     image, target, trainer = drawn(config)
     content = trainer._cache.read((0, ()), trainer.task.images[0].image.whole())
@@ -220,6 +221,25 @@ def test_large_areas_are_learned_in_large_crops(size, expected):
     assert (len(image), image.shape[-1]) == expected
     chosen = TrainingConfig(crop=32)
     assert drawn(chosen, size, 60)[0].shape == (8, 1, 32, 32)
+
+
+def test_crowded_crops_are_made_of_two_where_enough_is_dotted():
+    def objects(size: int, share: float | None = None) -> float:
+        usual = usual_augmentation("density")
+        chosen = share is not None and usual.model_copy(update={"overlay": share})
+        config = TrainingConfig(held_out=0, augmentation=chosen or None)
+        _, target, trainer = drawn(config, size, 60)
+        total = [target.density.sum()]
+        for _ in range(19):
+            batch, crop = trainer._choose_crops()
+            args = batch, crop, trainer._augment, "cpu"
+            total.append(trainer.task.batch(*args)[1].density.sum())
+        return float(sum(total))
+
+    plain, double = objects(260, 0.0), objects(260, 1.0)
+    assert double == pytest.approx(2 * plain, rel=0.05)
+    assert 1.2 * plain < objects(260) < 1.8 * plain
+    assert objects(150) < 1.3 * objects(150, 0.0)
 
 
 def test_a_small_dotted_area_of_a_large_image_is_learned_in_small_crops():
