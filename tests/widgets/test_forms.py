@@ -86,6 +86,13 @@ def test_a_task_shows_how_its_crops_are_varied_unless_that_was_chosen(form):
     assert form.augmentation.value() == usual_augmentation("segmentation")
 
 
+def test_crops_over_each_other_are_for_counting_only(form):
+    for task in ("density", "segmentation", "regression"):
+        form.show_task(task)
+        visible = controls(form)["overlay"].native.isVisibleTo(form)
+        assert visible == (task == "density")
+
+
 def controls(form):
     return {
         control.name: control
@@ -114,6 +121,7 @@ CHANGES = {
     "contrast": 1.5,
     "noise": 0.02,
     "blur": 0.25,
+    "overlay": 0.3,
 }
 
 

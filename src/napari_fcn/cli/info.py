@@ -35,6 +35,7 @@ def describe(model: Model) -> dict[str, Any]:
         "task": config.task,
         "network": config.network.name,
         "ndim": config.network.ndim,
+        "scales": config.network.scales,
         "parameters": count_parameters(model.network),
         "receptive_field": list(field.size),
         "stride": list(field.stride),

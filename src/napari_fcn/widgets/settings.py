@@ -38,7 +38,7 @@ _AUGMENTATION = {
     "contrast": "Contrast",
     "noise": "Noise",
     "blur": "Blur (pixels)",
-    "overlay": "Lay over each other",
+    "overlay": "Crops over each other",
 }
 _CHOICES = {
     "ndim": (("2D, slice by slice", 2), ("3D, whole volumes", 3)),
@@ -79,8 +79,9 @@ class Settings(QWidget):
         return None if shown == self._usual else shown
 
     def show_task(self, task: str) -> None:
-        """Show what is usual for the task; its loss is chosen elsewhere."""
+        """Show what there is for the task; the loss of others is chosen elsewhere."""
         self.training.container["loss"].visible = task == "segmentation"
+        self.augmentation.container["overlay"].visible = task == "density"
         chosen, self._usual = self._chosen(), usual_augmentation(task)
         self.augmentation.show(chosen or self._usual)
 
