@@ -244,18 +244,13 @@ def solve_head(
     there, indices = classes.unique(return_inverse=True)
     precision = suited_precision(indices, covariance)
     scales = features.split(len(covariance), dim=1)
+    shares = scale_shares(len(scales))
+    solved = [solve_logistic(part, indices, precision) for part in scales]
+    scaled = [(s * w, s * b) for s, (w, b) in zip(shares, solved, strict=True)]
     weights = features.new_zeros(number, features.shape[1])
     biases = features.new_full((number,), _UNSEEN)
-    biases[there] = 0
-    for share, part, into in zip(
-        scale_shares(len(scales)),
-        scales,
-        weights.split(len(covariance), 1),
-        strict=True,
-    ):
-        weight, bias = solve_logistic(part, indices, precision)
-        into[there] = share * weight
-        biases[there] += share * bias
+    weights[there] = torch.cat([weight for weight, _ in scaled], 1)
+    biases[there] = torch.stack([bias for _, bias in scaled]).sum(0)
     return weights, biases
 
 

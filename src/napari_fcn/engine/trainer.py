@@ -92,10 +92,7 @@ class Trainer:
     ) -> None:
         self._say = on_message or (lambda _: None)
         self.config = config
-        earlier = resume.config if resume else init.config if init else None
-        if earlier is not None and network.scales is None:
-            known = {"scales": earlier.network.scales}
-            network = network.model_copy(update=known)
+        network = _as_before(network, resume or init)
         self.task: Task = start_task(images, classes, config, network)
         self.resumed: Checkpoint | None = resume
         if resume is not None and not self.task.resume(resume.config):
@@ -435,3 +432,12 @@ class Trainer:
         described = self._described(training)
         config = self.task.finish(described, self._predict, self._crop)
         return Model(config, network.float(), self.receptive_field)
+
+
+def _as_before(
+    network: NetworkConfig, earlier: Model | Checkpoint | None
+) -> NetworkConfig:
+    """Let a network see the image in the sizes of an earlier one, unless it is said."""
+    if earlier is None or network.scales is not None:
+        return network
+    return network.model_copy(update={"scales": earlier.config.network.scales})
