@@ -10,7 +10,7 @@ strokes, learn for as many steps, and are scored on images that nobody painted o
 How *Next* judges a place was chosen on other images (even sections and the other corner
 of the membranes, the nuclei of 256 x 256 pixels) and other draws (below 200); when the
 last layer is solved anew, on these images with the draws 200 to 213, how it is solved,
-with 100 to 146, and its prior, with 180 to 191.
+with 100 to 146, and its prior, with 180 to 191 and 209 to 218.
 """
 
 from __future__ import annotations

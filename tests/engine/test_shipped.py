@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from napari_fcn.config import NetworkConfig, TrainingConfig, classes_from_values
+from napari_fcn.config import (
+    NetworkConfig,
+    TrainingConfig,
+    classes_from_values,
+    usual_scales,
+)
 from napari_fcn.data.annotations import LabelledImage
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.source import ImageSource
@@ -93,6 +98,31 @@ def test_networks_of_another_form_are_left_as_they_are(network):
     before = {k: v.clone() for k, v in fresh.state_dict().items()}
     assert not start_from_shipped(fresh)
     assert all(torch.equal(v, before[k]) for k, v in fresh.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ndim": 3, "flat_levels": 1},
+        {"in_channels": 3, "out_channels": 5},
+        {"coordinates": True},
+        {"layers": 4, "encoder": "resnet34"},
+        {"width": 8},
+        {"depth": 2},
+        {"batch_norm": False},
+        {"residual": True},
+        {"deep_supervision": True},
+        {"down": "stride"},
+        {"up": "nearest"},
+        {"up": "indices"},
+    ],
+    ids=str,
+)
+def test_the_sizes_are_two_just_where_the_weights_fit(options):
+    network = NetworkConfig(**options)
+    fit = start_from_shipped(build_network(network))
+    found = usual_scales(network, "segmentation", TrainingConfig())
+    assert found.scales == (2 if fit else 1)
 
 
 def test_two_strokes_are_enough_before_the_first_step():

@@ -12,15 +12,19 @@ from napari_fcn.networks import build_network, layer_fields, receptive_field
 from napari_fcn.networks.borders import Crop, Mirror
 
 
-@pytest.mark.parametrize("depth", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("depth", "scales"), [(0, 1), (1, 1), (2, 1), (0, 2), (1, 2), (1, 3), (2, 2)]
+)
 @pytest.mark.parametrize("skips", [True, False])
-def test_equals_what_gradients_see_in_2d(depth, skips, seen_by_gradients):
-    config = NetworkConfig(width=2, depth=depth, batch_norm=False, skips=skips)
+def test_equals_what_gradients_see_in_2d(depth, scales, skips, seen_by_gradients):
+    config = NetworkConfig(
+        width=2, depth=depth, batch_norm=False, skips=skips, scales=scales
+    )
     field = receptive_field(build_network(config))
     for axis in (0, 1):
         seen = seen_by_gradients(config, axis)
         assert (field.before[axis], field.after[axis]) == seen
-    assert field.stride == (2**depth,) * 2
+    assert field.stride == (2 ** (depth + scales - 1),) * 2
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

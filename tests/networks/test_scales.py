@@ -8,7 +8,7 @@ import torch
 from napari_fcn.config import NetworkConfig
 from napari_fcn.engine.solved_head import body_features
 from napari_fcn.networks import build_network, count_parameters, receptive_field
-from napari_fcn.networks.resizing import Halving, Interpolation
+from napari_fcn.networks.resizing import doubling, halving
 
 
 def unet(scales: int | None, **options: object):
@@ -24,7 +24,7 @@ def test_the_same_weights_see_each_size(ndim):
     three.load_state_dict(body, strict=False)
     image = torch.rand(1, 1, *(4, 32, 48)[3 - ndim :])
     found = body_features(three, image).split(4, dim=1)
-    halve, enlarge = Halving(ndim), Interpolation(ndim)
+    halve, enlarge = halving(ndim), doubling(ndim)
     expected = body_features(one, image)
     assert torch.allclose(found[0], expected, atol=1e-5)
     half = enlarge(body_features(one, halve(image)))
@@ -41,33 +41,23 @@ def test_only_the_last_layer_has_more_weights():
 def test_halves_are_means_of_blocks():
     image = torch.arange(16.0).view(1, 1, 4, 4)
     expected = torch.tensor([[2.5, 4.5], [10.5, 12.5]])
-    assert torch.equal(Halving(2)(image)[0, 0], expected)
+    assert torch.equal(halving(2)(image)[0, 0], expected)
 
 
 def test_volumes_keep_their_planes():
     volume = torch.rand(1, 2, 3, 4, 6)
-    half = Halving(3)(volume)
+    half = halving(3)(volume)
     assert half.shape == (1, 2, 3, 2, 3)
-    assert torch.allclose(half[:, :, 1], Halving(2)(volume[:, :, 1]))
-    large = Interpolation(3)(volume)
+    assert torch.allclose(half[:, :, 1], halving(2)(volume[:, :, 1]))
+    large = doubling(3)(volume)
     assert large.shape == (1, 2, 3, 8, 12)
-    assert torch.allclose(large[:, :, 1], Interpolation(2)(volume[:, :, 1]), atol=1e-6)
+    assert torch.allclose(large[:, :, 1], doubling(2)(volume[:, :, 1]), atol=1e-6)
 
 
 def test_interpolation_of_a_ramp_is_a_ramp():
     ramp = torch.arange(6.0).expand(1, 1, 6, 6)
-    inner = Interpolation(2)(ramp)[0, 0, 0, 1:-1]
+    inner = doubling(2)(ramp)[0, 0, 0, 1:-1]
     assert torch.allclose(inner.diff(), torch.tensor(0.5))
-
-
-@pytest.mark.parametrize(("scales", "depth"), [(2, 0), (2, 1), (3, 1), (2, 2)])
-def test_the_receptive_field_is_what_gradients_see(scales, depth, seen_by_gradients):
-    config = NetworkConfig(width=2, depth=depth, batch_norm=False, scales=scales)
-    field = receptive_field(build_network(config))
-    for axis in (0, 1):
-        seen = seen_by_gradients(config, axis)
-        assert (field.before[axis], field.after[axis]) == seen
-    assert field.stride == (2 ** (depth + scales - 1),) * 2
 
 
 def test_of_a_volume_it_grows_in_the_plane():

@@ -46,3 +46,14 @@ def vary_exactly(
             sample = sample.transpose(-1, -2).flip(-1)
         samples.append(sample)
     return torch.stack(samples)
+
+
+def vary_both_exactly(
+    image: Tensor,
+    target: Tensor,
+    config: AugmentationConfig,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Let images (N, C, *spatial) and targets (N, K, *spatial) go the same way."""
+    joined = vary_exactly(torch.cat([image, target], 1), config, generator)
+    return joined[:, : image.shape[1]], joined[:, image.shape[1] :]

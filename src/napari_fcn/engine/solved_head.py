@@ -244,7 +244,7 @@ def solve_head(
     there, indices = classes.unique(return_inverse=True)
     precision = suited_precision(indices, covariance)
     scales = features.split(len(covariance), dim=1)
-    shares = scale_shares(len(scales))
+    shares = _scale_shares(len(scales))
     solved = [solve_logistic(part, indices, precision) for part in scales]
     scaled = [(s * w, s * b) for s, (w, b) in zip(shares, solved, strict=True)]
     weights = features.new_zeros(number, features.shape[1])
@@ -254,7 +254,7 @@ def solve_head(
     return weights, biases
 
 
-def scale_shares(scales: int) -> list[float]:
+def _scale_shares(scales: int) -> list[float]:
     """Return how much each scale counts, finest first: twice as much as the next."""
     halves = [0.5**scale for scale in range(scales)]
     return [half / sum(halves) for half in halves]

@@ -23,6 +23,10 @@ POOL: dict[int, type[nn.MaxPool2d] | type[nn.MaxPool3d]] = {
     2: nn.MaxPool2d,
     3: nn.MaxPool3d,
 }
+AVERAGE: dict[int, type[nn.AvgPool2d] | type[nn.AvgPool3d]] = {
+    2: nn.AvgPool2d,
+    3: nn.AvgPool3d,
+}
 UNPOOL: dict[int, type[nn.MaxUnpool2d] | type[nn.MaxUnpool3d]] = {
     2: nn.MaxUnpool2d,
     3: nn.MaxUnpool3d,

@@ -4,67 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-import torch.nn.functional as F
 from torch import nn
 
-from napari_fcn.networks.blocks import CONV
+from napari_fcn.networks.blocks import AVERAGE, CONV
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_fcn.networks.reach import Reaches
-
-_MODES = {2: "bilinear", 3: "trilinear"}
+_LINEAR = {2: "bilinear", 3: "trilinear"}
 
 
-class Halving(nn.Module):
-    """Mean over blocks of two by two pixels; of a volume, in the plane only.
+def halving(ndim: int) -> nn.Module:
+    """Return a layer of means over two by two pixels; of a volume, in the plane only.
 
-    Parameters
-    ----------
-    ndim : {2, 3}
-        Spatial dimensions.
+    It maps (N, C, ..., 2 Y, 2 X) to (N, C, ..., Y, X).
     """
-
-    def __init__(self, ndim: int) -> None:
-        super().__init__()
-        self.strides = _in_plane(ndim)
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Map (N, C, ..., 2 Y, 2 X) to (N, C, ..., Y, X)."""
-        pool = F.avg_pool3d if len(self.strides) == 3 else F.avg_pool2d
-        return pool(image, self.strides)
-
-    def carry(self, reaches: Reaches) -> Reaches:
-        """Return what a pixel of the output depends on."""
-        steps = zip(reaches, self.strides, strict=True)
-        return tuple(r.window(s, s, 0, 1) for r, s in steps)
+    return AVERAGE[ndim](_in_plane(ndim))  # type: ignore[arg-type]
 
 
-class Interpolation(nn.Module):
-    """Makes features twice as large by linear interpolation; of a volume, in the plane.
+def doubling(ndim: int) -> nn.Module:
+    """Return a layer of linear interpolation; of a volume, in the plane only.
 
-    Parameters
-    ----------
-    ndim : {2, 3}
-        Spatial dimensions.
+    It maps (N, C, ..., Y, X) to (N, C, ..., 2 Y, 2 X).
     """
-
-    def __init__(self, ndim: int) -> None:
-        super().__init__()
-        self.factors = _in_plane(ndim)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Map (N, C, ..., Y, X) to (N, C, ..., 2 Y, 2 X)."""
-        factors = tuple(float(f) for f in self.factors)
-        mode = _MODES[len(factors)]
-        return F.interpolate(features, scale_factor=factors, mode=mode)
-
-    def carry(self, reaches: Reaches) -> Reaches:
-        """Return what a pixel of the output depends on: on two, as if spread by 4."""
-        steps = zip(reaches, self.factors, strict=True)
-        return tuple(r.spread(2 * f, f, f // 2) if f > 1 else r for r, f in steps)
+    factors = tuple(float(f) for f in _in_plane(ndim))
+    return nn.Upsample(scale_factor=factors, mode=_LINEAR[ndim])
 
 
 class Replication(nn.Sequential):

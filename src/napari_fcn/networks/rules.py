@@ -85,6 +85,12 @@ def _slide(module: Any, reaches: Reaches) -> Any:
     return (result, result) if getattr(module, "return_indices", False) else result
 
 
+def _average(module: Any, reaches: Reaches) -> Reaches:
+    numbers = _geometry(module, len(reaches), "kernel_size", "stride", "padding")
+    steps = zip(reaches, numbers, strict=True)
+    return tuple(r.window(k, s, p, 1) for r, (k, s, p) in steps)
+
+
 def _transpose(module: Any, reaches: Reaches) -> Reaches:
     numbers = _geometry(module, len(reaches), "kernel_size", "stride", "padding")
     return tuple(r.spread(*n) for r, n in zip(reaches, numbers, strict=True))
@@ -94,11 +100,14 @@ def _unpool(module: Any, reaches: Reaches, indices: Reaches) -> Reaches:
     return _transpose(module, join_all(reaches, indices))
 
 
-def _replicate(module: Any, reaches: Reaches) -> Reaches:
-    if module.mode != "nearest" or module.scale_factor is None:
+def _enlarge(module: Any, reaches: Reaches) -> Reaches:
+    """Replicate, or interpolate: as if spread by a kernel that is a triangle."""
+    linear = module.mode in ("bilinear", "trilinear") and not module.align_corners
+    if module.scale_factor is None or not (linear or module.mode == "nearest"):
         raise UserError(f"Up-sampling by {module.mode!r} is not known to tile exactly.")
     factors = _per_axis(module.scale_factor, len(reaches))
-    return tuple(r.spread(f, f, 0) for r, f in zip(reaches, factors, strict=True))
+    spreads = [(2 * f - f % 2, f, f // 2) if linear else (f, f, 0) for f in factors]
+    return tuple(r.spread(*s) for r, s in zip(reaches, spreads, strict=True))
 
 
 def _same(_: Any, reaches: Reaches) -> Reaches:
@@ -110,11 +119,13 @@ _MODULES: dict[type[nn.Module], Callable[..., Any]] = {
     nn.Conv3d: _slide,
     nn.MaxPool2d: _slide,
     nn.MaxPool3d: _slide,
+    nn.AvgPool2d: _average,
+    nn.AvgPool3d: _average,
     nn.ConvTranspose2d: _transpose,
     nn.ConvTranspose3d: _transpose,
     nn.MaxUnpool2d: _unpool,
     nn.MaxUnpool3d: _unpool,
-    nn.Upsample: _replicate,
+    nn.Upsample: _enlarge,
     nn.BatchNorm2d: _same,
     nn.BatchNorm3d: _same,
     nn.ReLU: _same,

@@ -17,7 +17,7 @@ from napari_fcn.networks.blocks import (
     CoverageChannel,
     ResidualBlock,
 )
-from napari_fcn.networks.resizing import Halving, Interpolation, Replication
+from napari_fcn.networks.resizing import Replication, doubling, halving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,10 +83,10 @@ class UNet(AnySize):
             block(joined * c, c, k, batch_norm=config.batch_norm)
             for c, k in zip(channels[:-1], kernels[:-1], strict=True)
         )
-        self.halve = Halving(ndim)
-        self.enlarge = Interpolation(ndim)
-        scales = config.scales or 1
-        self.head = CONV[ndim](scales * config.width, config.out_channels, 1)
+        self.scales = config.scales or 1
+        self.halve = halving(ndim)
+        self.enlarge = doubling(ndim)
+        self.head = CONV[ndim](self.scales * config.width, config.out_channels, 1)
         coarser = channels[1:-1] if config.deep_supervision else []
         self.auxiliary = nn.ModuleList(
             self._auxiliary_head(c, strides[: level + 1])
@@ -126,7 +126,7 @@ class UNet(AnySize):
         """Map an image (N, in_channels, ...) to logits (N, out_channels, ...)."""
         levels = self._levels(image)
         features = [levels[-1]]
-        for scale in range(1, self.config.scales or 1):
+        for scale in range(1, self.scales):
             image = self.halve(image)
             smaller = self._levels(image)[-1]
             for _ in range(scale):

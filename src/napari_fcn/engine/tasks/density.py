@@ -22,7 +22,7 @@ from napari_fcn.data.density import DotTargets, pieces_of, widths_of
 from napari_fcn.data.normalisation import common_range
 from napari_fcn.engine.count_error import CountPairs
 from napari_fcn.engine.density_losses import DensityLoss, box_error, densities
-from napari_fcn.engine.dihedral import vary_exactly
+from napari_fcn.engine.dihedral import vary_both_exactly
 from napari_fcn.engine.events import AREAS, MEAN_ERROR
 from napari_fcn.engine.overlay import lay_over
 from napari_fcn.engine.tasks.base import (
@@ -485,22 +485,19 @@ def _varied(image: Tensor, target: Tensor, augment: Augmenter) -> tuple[Tensor, 
     have the next one, turned once more, laid over.
     """
     if not (augment.config.scale or augment.config.elastic):
-        image, target = _turned(image, target, augment)
-        if not augment.config.overlay:
+        config, generator = augment.config, augment.generator
+        image, target = vary_both_exactly(image, target, config, generator)
+        if not config.overlay:
             return image, target
-        draws = torch.rand(len(image), generator=augment.generator)
-        others = _turned(image.roll(1, 0), target.roll(1, 0), augment)
-        return lay_over(image, target, others, draws < augment.config.overlay)
+        draws = torch.rand(len(image), generator=generator)
+        others = vary_both_exactly(
+            image.roll(1, 0), target.roll(1, 0), config, generator
+        )
+        return lay_over(image, target, others, draws < config.overlay)
     geometry = augment.geometry(image)
     density = geometry.warp_density(target[:, :-1])
     seen = geometry.warp_target(target[:, -1].long() - 1).unsqueeze(1) + 1
     return geometry.warp(image), torch.cat([density, seen.float()], 1)
-
-
-def _turned(image: Tensor, target: Tensor, augment: Augmenter) -> tuple[Tensor, Tensor]:
-    joined = torch.cat([image, target], 1)
-    joined = vary_exactly(joined, augment.config, augment.generator)
-    return joined[:, : image.shape[1]], joined[:, image.shape[1] :]
 
 
 def _regions(item: DottedImage) -> LabelledImage:

@@ -11,7 +11,7 @@ from napari_fcn.config import ClassInfo, ModelConfig, OutputInfo, RegressionConf
 from napari_fcn.data.annotations import Annotations
 from napari_fcn.data.pairs import ImageTargets, measure_outputs
 from napari_fcn.engine.blind_spot import hide_pixels
-from napari_fcn.engine.dihedral import vary_exactly
+from napari_fcn.engine.dihedral import vary_both_exactly
 from napari_fcn.engine.image_losses import SumOfImageLosses
 from napari_fcn.engine.image_scores import Correlation, compare_images
 from napari_fcn.engine.tasks.base import Score, Task, common_channels, with_channels
@@ -124,10 +124,12 @@ class Regression(Task):
         They are flipped and turned only, so that no intensity changes.
         """
         crops = self._sampler.draw(size, crop)
-        channels = crops.image.shape[1]
-        joined = torch.from_numpy(np.concatenate([crops.image, crops.target], axis=1))
-        joined = vary_exactly(joined, augment.config, augment.generator).to(device)
-        image, target = joined[:, :channels], joined[:, channels:]
+        image, target = vary_both_exactly(
+            torch.from_numpy(crops.image).to(device),
+            torch.from_numpy(crops.target).to(device),
+            augment.config,
+            augment.generator,
+        )
         if self._loss.blind:
             original = image[:, : len(self._regression.outputs)]
             image, hidden = hide_pixels(image, augment.generator)
