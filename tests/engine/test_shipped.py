@@ -115,6 +115,7 @@ def test_networks_of_another_form_are_left_as_they_are(network):
         {"down": "stride"},
         {"up": "nearest"},
         {"up": "indices"},
+        {"skips": False},
     ],
     ids=str,
 )

@@ -19,6 +19,8 @@ SHIPPED = "shipped"
 _FILE = "unet.safetensors"
 HEAD_COVARIANCE = "head_covariance"
 """The name in the file of what `head_covariance` returns."""
+_SEES_IMAGE = "encoder.0.0.weight"
+"""The kernels whose input channels may be others than those learned with."""
 _COVERAGE = 1
 """Channels that a U-Net adds to the image: `CoverageChannel`."""
 
@@ -47,6 +49,8 @@ def start_from_shipped(network: nn.Module) -> bool:
         if name.startswith("head."):
             continue
         shipped = body.get(name)
+        if shipped is not None and name == _SEES_IMAGE:
+            shipped = _for_channels(shipped, tensor.shape[1] - _COVERAGE)
         fitted = None if shipped is None else _fitted(shipped, tensor.shape)
         if fitted is None:
             return False
@@ -81,9 +85,7 @@ def _shipped() -> dict[str, Tensor]:
 
 
 def _fitted(shipped: Tensor, shape: torch.Size) -> Tensor | None:
-    """Return a tensor brought to a shape by `start_from_shipped`'s rules, or None."""
-    if shipped.ndim == 4 and len(shape) in (4, 5) and shipped.shape[1] != shape[1]:
-        shipped = _for_channels(shipped, shape[1] - _COVERAGE)
+    """Return a tensor, in 3D one of a volume, if it has the shape then, or None."""
     if shipped.ndim == 4 and len(shape) == 5:
         shipped = _deepened(shipped, shape[2])
     return shipped if shipped.shape == shape else None
