@@ -17,6 +17,7 @@ from napari_fcn.errors import UserError
 from napari_fcn.project import Project
 from napari_fcn.project.targets import Area, CountBox, Dot, read_targets
 from napari_fcn.widgets.words import score_text
+from napari_fcn.workbench.items import item_of
 from napari_fcn.workbench.status import Status
 
 SIZE = 96
@@ -131,6 +132,47 @@ def test_typed_counts_reach_a_run_and_move_it(counting):
     assert after > before + 0.3 * there
 
 
+def begun_again(bench):
+    return [text for text in bench.said if text.startswith("Going on from")]
+
+
+def test_only_what_teaches_something_joins_a_run(counting):
+    """A box without a count does not; with one, the image around it is no ground."""
+    bench = counting[0]
+    book = bench.workbench
+    image, places = spots(seed=1)
+    other = book.add_image(image, Axes.of("YX"), "other")
+    box = CountBox(corners=((0, 0), (0, 47), (95, 47), (95, 0)))
+    book.train()
+    bench.until(lambda: book.status.step >= 60, "steps")
+    book.annotate(other.key, boxes=(box,))
+    bench.until(lambda: book.status.step >= 80, "steps after the box")
+    assert not begun_again(bench)
+    there = float((places[:, 1] < 47.5).sum())
+    counted = box.model_copy(update={"counts": {2: there}})
+    book.annotate(other.key, boxes=(counted,))
+    bench.until(lambda: begun_again(bench), "a run with the other image")
+    step = book.status.step
+    bench.until(lambda: book.status.step >= step + 60, "steps with it")
+    look_anew(bench, other)
+    density = np.asarray(book.prediction(other.key, "live-density-2")[...])
+    assert density.sum() > 0.6 * len(places)
+
+
+def test_taking_all_dots_away_leaves_nothing_to_learn_from(counting):
+    bench, entry, _ = counting
+    book = bench.workbench
+    book.annotate(entry.key, dots=())
+    item = item_of(book.project.folder, entry, 2, "density")
+    assert not item.annotated().any()
+    with pytest.raises(UserError, match="no dot yet"):
+        book.train()
+    corners = ((0, 0), (0, 47), (95, 47), (95, 0))
+    book.annotate(entry.key, dotted=(Area(form="rectangle", corners=corners),))
+    item = item_of(book.project.folder, entry, 2, "density")
+    assert item.annotated()[:, :48].all()
+
+
 def test_changing_the_task_touches_no_other_target(counting):
     bench, entry, _ = counting
     book = bench.workbench
@@ -186,6 +228,28 @@ def test_images_in_units_of_the_target(bench):
     book.apply(entry)
     bench.until(lambda: bench.jobs, "the whole image")
     assert bench.jobs[-1].reason == "done", bench.jobs
+
+
+def test_a_trusted_area_of_an_image_without_a_target_leaves_the_run_alone(bench):
+    image, _ = spots()
+    book = bench.workbench
+    entry = book.add_image(image, Axes.of("YX"), "phase")
+    other = book.add_image(image, Axes.of("YX"), "other")
+    book.project.update(
+        network=NetworkConfig(width=8, depth=1),
+        training=TrainingConfig(crop=32, batch=2, score_every=1.0),
+    )
+    book.set_task("regression")
+    book.add_target(entry, 1 - image, Axes.of("YX"), "stain")
+    book.train()
+    bench.until(lambda: book.status.step >= 10, "steps")
+    corners = ((0, 0), (0, 47), (95, 47), (95, 0))
+    book.annotate(other.key, trusted=(Area(form="rectangle", corners=corners),))
+    step = book.status.step
+    bench.until(lambda: book.status.step >= step + 20, "steps after the area")
+    assert book.status.state == "training"
+    assert not bench.finished
+    assert not begun_again(bench)
 
 
 def test_noise_is_learned_without_a_target(bench):

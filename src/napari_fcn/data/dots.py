@@ -94,7 +94,8 @@ class DottedImage:
         Where its objects are.
     regions : array, optional
         Of the image's label shape; every object in what is not 0 has a dot. Whole
-        samples with at least one dot by default, and an image that is one sample.
+        samples with at least one dot by default, and an image that is one sample; of
+        an image without dots, but with boxes, nothing.
     boxes : tuple of CountedBox
         Where only numbers are known.
     testing : tuple of tuple of slice
@@ -130,6 +131,8 @@ class DottedImage:
         """Return an array of label shape that is not 0 where all objects have dots."""
         if self.regions is not None:
             return self.regions
+        if self.boxes and not len(self.dots):
+            return np.broadcast_to(np.uint8(0), self.image.label_shape)
         return whole_samples(self.image, self.dots)
 
     def by_sample(self) -> dict[tuple[int, ...], Dots]:

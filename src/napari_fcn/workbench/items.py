@@ -67,9 +67,14 @@ def dots_of(targets: Targets, n_axes: int) -> Dots:
 
 
 def has_something(targets: Targets, task: Task, *, blind: bool = False) -> bool:
-    """Tell whether an image's record holds something that a task learns from."""
+    """Tell whether an image's record holds something that a task learns from.
+
+    Counting learns from dots, from areas (one without dots is empty) and from boxes
+    with a count.
+    """
     if task == "density":
-        return bool(targets.dots)
+        counted = any(box.counts for box in targets.boxes)
+        return bool(targets.dots or targets.dotted or counted)
     return blind or bool(targets.targets)
 
 
@@ -100,13 +105,10 @@ def _dotted(source: ImageSource, targets: Targets, image: ProjectImage) -> Dotte
         where = box_of(box.corners, axes, shape, source.ndim)
         if where is not None and box.counts:
             boxes.append(CountedBox(*where, box.counts))
-    return DottedImage(
-        source,
-        dots,
-        _mask(targets.dotted, source),
-        tuple(boxes),
-        image.testing_regions,
-    )
+    regions = _mask(targets.dotted, source)
+    if regions is None and not len(dots):
+        regions = np.broadcast_to(np.uint8(0), source.label_shape)
+    return DottedImage(source, dots, regions, tuple(boxes), image.testing_regions)
 
 
 def _paired(

@@ -20,8 +20,9 @@ from napari_fcn.engine.train import Budget, CancelToken, train
 from napari_fcn.errors import UserError
 from napari_fcn.project import Project
 from napari_fcn.project.snapshots import keep_snapshot
+from napari_fcn.project.targets import read_targets
 from napari_fcn.workbench import protocol
-from napari_fcn.workbench.items import dotted_classes, item_of
+from napari_fcn.workbench.items import dotted_classes, has_something, item_of
 from napari_fcn.workbench.live import LiveNetwork
 
 if TYPE_CHECKING:
@@ -210,12 +211,24 @@ class Run:
         )
 
     def note(self, image: ProjectImage) -> None:
-        """Learn from an image as it is now, be it new or partly for testing."""
+        """Learn from an image as it is now, be it new or partly for testing.
+
+        A new one without anything to learn from is left out.
+        """
         others = [i for i in self._command.images if i.key != image.key]
-        if image in self._command.images:
+        new = len(others) == len(self._command.images)
+        if image in self._command.images or (new and not self._teaches(image)):
             return
         self._command = replace(self._command, images=(*others, image))
         self._begin_again()
+
+    def _teaches(self, image: ProjectImage) -> bool:
+        command = self._command
+        if command.task == "segmentation":
+            return True
+        targets = read_targets(command.project, image.key)
+        blind = command.training.loss == BLIND_SPOT
+        return has_something(targets, command.task, blind=blind)
 
     def _train_and_grow(self) -> Model:
         """Train; when a class or an image is added, go on with it from there."""

@@ -21,6 +21,7 @@ from napari_fcn.data.axes import Axes
 from napari_fcn.data.dots import CountedBox, Dots, DottedImage
 from napari_fcn.data.source import ImageSource
 from napari_fcn.engine.augmentation import Augmenter
+from napari_fcn.engine.box_turns import BoxTurns
 from napari_fcn.engine.count_error import CountPairs
 from napari_fcn.engine.density_losses import DensityLoss, count_error, pixel_error
 from napari_fcn.engine.model import Model, load_model
@@ -144,14 +145,45 @@ def test_nothing_to_learn_from_is_one_sentence():
         Trainer([DottedImage(source, Dots.of(places))], CELL, config, SMALL)
 
 
-def test_a_box_too_large_says_so():
-    image = ImageSource(np.zeros((2000, 2000), np.float32), Axes.of("YX"), 2, "image")
-    regions = np.zeros(image.label_shape, np.uint8)
-    regions[:96, :96] = 1
-    box = CountedBox((), image.whole(), {2: 5})
-    item = DottedImage(image, Dots.of([[40, 40], [50, 60]]), regions, (box,))
-    with pytest.raises(UserError, match="too large"):
-        Trainer([item], CELL, QUICK, SMALL).step()
+def test_a_large_box_is_learned_from_a_few_pieces_at_a_time():
+    """The same as above with a box of 36 crops, more than a step has room for."""
+    dotted = DottedImage(cells()[0], Dots.of(cells()[1]))
+    source, places = cells(96, size=192, seed=3)
+    found = []
+    for factor in (1, 2):
+        box = CountedBox((), source.whole(), {2: factor * len(places)})
+        weak = DottedImage(source, Dots.of(np.zeros((0, 2))), None, (box,))
+        trained = train(
+            [dotted, weak], CELL, config=QUICK, network=SMALL, budget=Budget(steps=160)
+        )
+        found.append(count_image(trained, source).counts[0].count)
+    assert found[1] > 1.25 * found[0]
+
+
+def test_pieces_of_a_box_are_seen_in_turn_and_the_others_remembered():
+    box = CountedBox((), (slice(0, 96), slice(0, 80)), {2: 30})
+    turns = BoxTurns([(0, box)], 2)
+    seen: list[int] = []
+    for step in range(3):
+        turn = turns.next((16, 16))
+        assert len(turn.pieces) == 16
+        assert np.isnan(turn.others).all() == (step < 1)
+        turns.remember(turn, np.tile(np.float32([1, 2]), (16, 1)))
+        seen += turn.chosen
+    assert set(seen) == set(range(30))
+    np.testing.assert_array_equal(turn.others, [14, 28])
+    smaller = turns.next((48, 80))
+    assert smaller.chosen == [0, 1]
+    np.testing.assert_array_equal(smaller.others, 0)
+
+
+def test_a_box_alone_says_nothing_of_what_lies_around_it():
+    source, places = cells()
+    box = CountedBox((), (slice(0, 40), slice(0, 40)), {2: 5})
+    alone = DottedImage(source, Dots.of(np.zeros((0, 2))), None, (box,))
+    assert not alone.annotated().any()
+    assert DottedImage(source, Dots.of(places), None, (box,)).annotated().all()
+    assert DottedImage(source, Dots.of(np.zeros((0, 2)))).annotated().all()
 
 
 def test_volumes_are_counted_too():
@@ -337,7 +369,7 @@ def test_nothing_for_testing_is_learned_and_its_counts_are_scored():
     assert not learned[:, :, 32:].any()
     assert not tested[:, :, :32].any()
     assert learned[0].sum() + tested[0].sum() == pytest.approx(5, abs=1e-4)
-    assert {float(_batch(trainer)[1].counts) for _ in range(4)} == {2}  # never 7
+    assert {_batch(trainer)[1].turn.box.counts[2] for _ in range(4)} == {2}  # not 7
 
     # a network that puts out the same everywhere counts what can be said by hand
     level = float(np.log(2) / 4) * task.config.density.peaks[0]

@@ -20,6 +20,7 @@ from napari_fcn.config import (
 from napari_fcn.data.annotations import PIECES_NEEDED, Annotations, LabelledImage
 from napari_fcn.data.density import DotTargets, pieces_of, widths_of
 from napari_fcn.data.normalisation import common_range
+from napari_fcn.engine.box_turns import BoxTurns, Turn
 from napari_fcn.engine.count_error import CountPairs
 from napari_fcn.engine.density_losses import DensityLoss, box_error, densities
 from napari_fcn.engine.dihedral import vary_both_exactly
@@ -53,8 +54,8 @@ REGION = ClassInfo(value=1, name="annotated region")
 DEFAULT_LOSS = "l2+counts"
 _FEW, _LARGE, _LARGE_FROM = 2, (256, 256), 192
 """How many crops of how many pixels, where areas of at least so many are dotted."""
-_MOST_PIECES = 16
-_ERROR_CROPS = 32
+_ERROR_CROPS, _BOX_CROPS = 32, 64
+"""How many are counted for the error of counts: of areas, and of boxes."""
 _LARGEST_GAIN = 2.0
 _UNSEEN_BIAS = 0.1
 """By how much of its count an image is off, as a standard deviation, where small areas
@@ -63,7 +64,7 @@ of others are all that was learned from; measured on images of cells."""
 
 @dataclass(frozen=True)
 class Batch:
-    """The targets of a batch: crops first, then the pieces of a box with a count.
+    """The targets of a batch: crops first, then pieces of a box with a count.
 
     Attributes
     ----------
@@ -73,14 +74,14 @@ class Batch:
         float32 (N, 1, *spatial), 1 where annotated; 0 in the pieces.
     inside : Tensor, optional
         float32 (M, 1, *spatial), 1 inside of the box, for the last M of the batch.
-    counts : Tensor, optional
-        float32 (K,), of the whole box; NaN where not known.
+    turn : Turn, optional
+        Whose pieces they are.
     """
 
     density: Tensor
     seen: Tensor
     inside: Tensor | None = None
-    counts: Tensor | None = None
+    turn: Turn | None = None
 
 
 class Density(Task):
@@ -122,8 +123,7 @@ class Density(Task):
         self.seed = config.seed
         self._loss = DensityLoss.of(config.loss_for(DEFAULT_LOSS))
         regions = [_regions(item) for item in images]
-        samples = sum(len(r.painted_samples()) for r in regions)
-        self._whole_samples = samples >= PIECES_NEEDED
+        self._whole_samples = sum(map(_annotated_samples, regions)) >= PIECES_NEEDED
         self.annotations = Annotations(
             regions,
             [REGION],
@@ -142,7 +142,6 @@ class Density(Task):
             density=DensityConfig(widths=widths),
         )
         self._sort_boxes()
-        self._turn = 0
         self.error: CountError | None = None
         self._peaks = torch.tensor(self._density.peaks)
 
@@ -208,24 +207,36 @@ class Density(Task):
             augment,
         )
         batch = Batch(target[:, :-1] / self._per_channel(target), target[:, -1:])
-        if self._boxes:
+        if len(self._turns):
             image, batch = self._with_box(image, batch, crop)
         return augment.vary_intensity(image), batch
 
     def loss(self, output: Tensor | tuple[Tensor, ...], target: Batch) -> Tensor:
         """Return the loss that the settings name, and that of the box."""
         if isinstance(output, tuple):
-            losses = [self.loss(one, target) for one in output]
+            # The finest last: what that finds in the pieces of a box is remembered.
+            losses = [self.loss(one, target) for one in reversed(output)][::-1]
             shares = [2.0**-level for level in range(len(losses))]
             terms = [s * x for s, x in zip(shares, losses, strict=True)]
             return torch.stack(terms).sum() / sum(shares)
         density, n = densities(output), len(target.density)
         peaks = self._peaks.to(density.device)
         loss = self._loss(density[:n], target.density, target.seen, peaks)
-        if target.inside is None or target.counts is None:
+        if target.inside is None or target.turn is None:
             return loss
-        sums = (density[n:] * target.inside).flatten(2).sum((0, 2)) * peaks
-        return loss + 0.1 * box_error(sums, target.counts)
+        sums = (density[n:] * target.inside).flatten(2).sum(2) * peaks
+        return loss + 0.1 * self._box_error(sums, target.turn)
+
+    def _box_error(self, sums: Tensor, turn: Turn) -> Tensor:
+        """Compare the count of a box with that of its pieces, (M, K), and the others.
+
+        Until all of them were seen, nothing is compared.
+        """
+        self._turns.remember(turn, sums.detach().float().cpu().numpy())
+        others, known = turn.others, self._counts(turn.box)
+        whole = sums.sum(0) + torch.from_numpy(np.nan_to_num(others)).to(sums)
+        known[np.isnan(others)] = np.nan
+        return box_error(whole, torch.from_numpy(known).to(sums))
 
     def score(self, predict: Predict, crop: Sequence[int], *, held: bool) -> Score:
         """Return 1 - sum of |count errors| / number of objects.
@@ -337,12 +348,12 @@ class Density(Task):
     ) -> CountPairs:
         """Count boxes whose counts are known, as many as there is time for."""
         pairs = CountPairs(len(self.config.classes))
-        left = _ERROR_CROPS
+        left = _BOX_CROPS
         for number, box in boxes:
-            pieces = self._pieces(box, crop)
+            pieces = pieces_of(box.region, crop)
+            if len(pieces) > left:
+                continue
             left -= len(pieces)
-            if left < 0:
-                break
             found = np.zeros(len(self.config.classes))
             for piece in pieces:
                 wide = self._wide(number, crop)
@@ -400,31 +411,17 @@ class Density(Task):
     def _with_box(
         self, image: Tensor, batch: Batch, crop: Sequence[int]
     ) -> tuple[Tensor, Batch]:
-        """Add the pieces of the next box to a batch."""
-        number, box = self._boxes[self._turn % len(self._boxes)]
-        self._turn += 1
-        images, insides = [], []
-        for piece in self._pieces(box, crop):
-            content, inside = self._read_piece(number, box, piece, crop)
-            images.append(content)
-            insides.append(inside)
+        """Add pieces of the next box to a batch."""
+        turn = self._turns.next(crop)
+        read = [
+            self._read_piece(turn.number, turn.box, piece, crop)
+            for piece in turn.pieces
+        ]
+        images, insides = (np.stack(arrays) for arrays in zip(*read, strict=True))
         device = image.device
-        return torch.cat([image, torch.from_numpy(np.stack(images)).to(device)]), Batch(
-            batch.density,
-            batch.seen,
-            torch.from_numpy(np.stack(insides)[:, np.newaxis]).to(device),
-            torch.from_numpy(self._counts(box)).to(device),
-        )
-
-    def _pieces(self, box: CountedBox, crop: Sequence[int]) -> list[tuple[slice, ...]]:
-        pieces = pieces_of(box.region, crop)
-        if len(pieces) > _MOST_PIECES:
-            size = " x ".join(str(s.stop - s.start) for s in box.region)
-            raise UserError(
-                f"A box of {size} pixels with a count is too large to learn from; draw "
-                "smaller ones."
-            )
-        return pieces
+        inside = torch.from_numpy(insides[:, np.newaxis]).to(device)
+        joined = torch.cat([image, torch.from_numpy(images).to(device)])
+        return joined, Batch(batch.density, batch.seen, inside, turn)
 
     def _read_piece(
         self,
@@ -448,6 +445,7 @@ class Density(Task):
                 tested = any(_overlap(box.region, area) for area in areas)
                 kind = self._tested_boxes if tested else self._boxes
                 kind.append((number, box))
+        self._turns = BoxTurns(self._boxes, len(self.config.classes))
 
     def _per_channel(self, like: Tensor) -> Tensor:
         return self._peaks.to(like.device).view(-1, *[1] * (like.ndim - 2))
@@ -505,6 +503,13 @@ def _regions(item: DottedImage) -> LabelledImage:
     if isinstance(regions, np.ndarray) and item.regions is not None:
         regions = (regions != 0).astype(np.uint8)
     return LabelledImage(item.image, regions, dense=True, testing=item.testing)
+
+
+def _annotated_samples(regions: LabelledImage) -> int:
+    """Return in how many samples something is annotated."""
+    axes, ndim = regions.image.label_axes, regions.image.ndim
+    spatial = axes.spatial(ndim)
+    return int(np.asarray(regions.labels).any(axis=spatial).sum())
 
 
 def _overlap(one: tuple[slice, ...], other: tuple[slice, ...]) -> bool:
