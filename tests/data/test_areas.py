@@ -26,6 +26,16 @@ def test_an_area_lies_in_its_plane_only():
     assert mask.sum(axis=(1, 2)).tolist() == [0, 100, 0]
 
 
+def test_in_3d_an_area_goes_through_the_volume_but_not_through_time():
+    corners = ((1, 2, 0, 0), (1, 2, 0, 4), (1, 2, 9, 4), (1, 2, 9, 0))
+    axes, shape = Axes.of("TZYX"), (2, 3, 10, 10)
+    mask = draw_areas([("rectangle", corners)], axes, shape, 3)
+    assert mask.sum(axis=(2, 3)).tolist() == [[0, 0, 0], [50, 50, 50]]
+    region = (slice(0, 3), slice(0, 10), slice(0, 5))
+    assert box_of(corners, axes, shape, 3) == ((1,), region)
+    assert box_of(corners, axes, shape, 2) == ((1, 2), region[1:])
+
+
 @pytest.mark.parametrize(("names", "shape"), [("XY", (20, 12)), ("YX", (12, 20))])
 def test_areas_follow_the_order_of_the_axes(names, shape):
     corners = {"Y": (2, 4), "X": (10, 15)}

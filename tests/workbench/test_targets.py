@@ -16,7 +16,9 @@ from napari_fcn.data.axes import Axes
 from napari_fcn.errors import UserError
 from napari_fcn.project import Project
 from napari_fcn.project.targets import Area, CountBox, Dot, read_targets
+from napari_fcn.widgets.count_view import place_name
 from napari_fcn.widgets.words import score_text
+from napari_fcn.workbench.count_sums import live_counts
 from napari_fcn.workbench.items import item_of
 from napari_fcn.workbench.status import Status
 
@@ -171,6 +173,31 @@ def test_taking_all_dots_away_leaves_nothing_to_learn_from(counting):
     book.annotate(entry.key, dotted=(Area(form="rectangle", corners=corners),))
     item = item_of(book.project.folder, entry, 2, "density")
     assert item.annotated()[:, :48].all()
+
+
+def test_in_3d_what_is_drawn_on_a_plane_goes_through_the_volume(bench):
+    book = bench.workbench
+    volume = np.zeros((8, 32, 32), np.float32)
+    entry = book.add_image(volume, Axes.of("ZYX"), "volume")
+    book.project.update(classes=CLASSES, network=NetworkConfig(ndim=3))
+    book.set_task("density")
+    corners = ((3, 0, 0), (3, 0, 15), (3, 31, 15), (3, 31, 0))
+    book.annotate(
+        entry.key,
+        dots=(Dot(place=(2, 5, 5), value=2),),
+        dotted=(Area(form="rectangle", corners=corners),),
+        boxes=(CountBox(corners=corners, counts={2: 4}),),
+    )
+    item = item_of(book.project.folder, entry, 3, "density")
+    assert item.annotated().sum(axis=(1, 2)).tolist() == [32 * 16] * 8
+    assert item.boxes[0].region == (slice(0, 8), slice(0, 32), slice(0, 16))
+    seen = ((), (slice(3, 4), slice(0, 32), slice(0, 32)))
+    found = live_counts(book, entry, seen, 3, whole=True)
+    assert [place_name(c.place) for c in found] == [
+        "in view, plane",
+        "this volume",
+        "box 1",
+    ]
 
 
 def test_changing_the_task_touches_no_other_target(counting):

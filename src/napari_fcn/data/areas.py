@@ -1,8 +1,8 @@
-"""Drawn areas as pixels: which ones a polygon or an ellipse covers, plane by plane."""
+"""Drawn areas as pixels: which ones a polygon or an ellipse covers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from skimage.draw import ellipse, polygon
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def draw_areas(
-    areas: Iterable[tuple[str, Corners]], axes: Axes, shape: Sequence[int]
+    areas: Iterable[tuple[str, Corners]],
+    axes: Axes,
+    shape: Sequence[int],
+    ndim: int = 2,
 ) -> NDArray[np.uint8]:
     """Return 1 in the pixels whose centres areas cover.
 
@@ -26,12 +29,15 @@ def draw_areas(
     ----------
     areas : iterable of (str, corners)
         The form, ``ellipse`` or any kind of polygon, and its corners in pixels along
-        the axes of the labels. An area lies in the plane of its first corner; of an
-        ellipse the corners are those of the box around it.
+        the axes of the labels; of an ellipse the corners are those of the box around
+        it. An area lies in the plane of its first corner; in 3D, where objects reach
+        through planes, it goes through all planes of the volume.
     axes : Axes
         Of the labels.
     shape : sequence of int
         Of the labels.
+    ndim : {2, 3}
+        Spatial axes of the network.
 
     Returns
     -------
@@ -39,17 +45,19 @@ def draw_areas(
     """
     mask = np.zeros(tuple(shape), np.uint8)
     rows, columns = axes.spatial(2)
-    order = tuple(i for i in range(len(shape)) if i not in (rows, columns))
-    size = (shape[rows], shape[columns])
+    planes = [a for a in range(len(shape)) if a not in (rows, columns)]
+    view = np.moveaxis(mask, (rows, columns), (-2, -1))
+    through = axes.spatial(ndim)
     for form, corners in areas:
         points = np.asarray(corners, np.float64)
-        plane: list[Any] = [slice(None)] * len(shape)
-        for axis in order:
-            plane[axis] = int(np.clip(np.rint(points[0, axis]), 0, shape[axis] - 1))
-        view = mask[tuple(plane)]
-        if rows > columns:
-            view = view.T
-        view[_covered(form, points[:, (rows, columns)], size)] = 1
+        where: list[int | slice] = [
+            slice(None)
+            if axis in through
+            else int(np.clip(np.rint(points[0, axis]), 0, shape[axis] - 1))
+            for axis in planes
+        ]
+        covered = _covered(form, points[:, (rows, columns)], view.shape[-2:])
+        view[tuple(where)][(..., *covered)] = 1
     return mask
 
 
@@ -57,6 +65,8 @@ def box_of(
     corners: Corners, axes: Axes, shape: Sequence[int], ndim: int
 ) -> tuple[tuple[int, ...], tuple[slice, ...]] | None:
     """Return sample and region of a drawn rectangle; None if it lies outside.
+
+    In 3D a rectangle in one plane goes through all planes of the volume.
 
     Parameters
     ----------
@@ -76,6 +86,9 @@ def box_of(
     )
     region = []
     for axis in axes.spatial(ndim):
+        if ndim == 3 and low[axis] == high[axis]:
+            region.append(slice(0, shape[axis]))
+            continue
         start = max(0, int(np.ceil(low[axis])))
         stop = min(shape[axis], int(np.floor(high[axis])) + 1)
         if start >= stop:

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fcn.data.files import atomic_path
-from napari_fcn.workbench.count_sums import IN_VIEW, SLICE
+from napari_fcn.workbench.count_sums import IN_PLANE, IN_VIEW, SLICE, VOLUME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 _HEADER = ("Where", "Class", "Count", "Really")
 _TRUTH = 3
+_NAMES = {
+    IN_PLANE: "in view, plane",
+    IN_VIEW: "in view",
+    SLICE: "this slice",
+    VOLUME: "this volume",
+}
 
 
 def short_count(found: LiveCount) -> str:
@@ -37,7 +43,7 @@ def short_count(found: LiveCount) -> str:
 
 def place_name(place: int) -> str:
     """Return what a place is called."""
-    return {IN_VIEW: "in view", SLICE: "this slice"}.get(place, f"box {place + 1}")
+    return _NAMES.get(place, f"box {place + 1}")
 
 
 class CountTable(QWidget):

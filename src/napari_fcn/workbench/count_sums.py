@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     Where = tuple[tuple[int, ...], tuple[slice, ...]]
 
-IN_VIEW, SLICE = -2, -1
-"""In place of the number of a box."""
+IN_PLANE, IN_VIEW, SLICE, VOLUME = -4, -3, -2, -1
+"""In place of the number of a box: what is in view, of a volume one plane of it, and
+all of the sample."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class LiveCount:
     Attributes
     ----------
     place : int
-        The number of a box from 0, or `IN_VIEW` or `SLICE`.
+        The number of a box from 0, or one of those above.
     label : ClassInfo
         The class.
     count : float
@@ -101,10 +102,11 @@ def label_index(
 def _places(
     book: TargetClient, image: ProjectImage, view: Where, ndim: int, *, whole: bool
 ) -> Iterator[tuple[int, Where]]:
-    yield IN_VIEW, view
+    yield (IN_PLANE if ndim == 3 else IN_VIEW), view
     axes, shape = image.label_axes, image.label_shape
     if whole:
-        yield SLICE, (view[0], tuple(slice(0, shape[a]) for a in axes.spatial(ndim)))
+        sample = VOLUME if ndim == 3 else SLICE
+        yield sample, (view[0], tuple(slice(0, shape[a]) for a in axes.spatial(ndim)))
     for number, box in enumerate(book.targets(image.key).boxes):
         found = box_of(box.corners, axes, shape, ndim)
         if found is not None:

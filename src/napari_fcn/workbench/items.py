@@ -133,4 +133,4 @@ def _mask(areas: Sequence[Area], source: ImageSource) -> NDArray[np.uint8] | Non
     if not areas:
         return None
     drawn = [(a.form, a.corners) for a in areas]
-    return draw_areas(drawn, source.label_axes, source.label_shape)
+    return draw_areas(drawn, source.label_axes, source.label_shape, source.ndim)

@@ -160,6 +160,30 @@ def test_a_large_box_is_learned_from_a_few_pieces_at_a_time():
     assert found[1] > 1.25 * found[0]
 
 
+def test_two_kinds_of_objects_are_counted_apart():
+    """Bright dots and wide, faint ones."""
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:128, :128]
+
+    def scene():
+        image = random.normal(0, 0.03, y.shape)
+        small, wide = random.uniform(5, 122, (30, 2)), random.uniform(5, 122, (10, 2))
+        for a, b in small:
+            image += np.exp(-((y - a) ** 2 + (x - b) ** 2) / 4)
+        for a, b in wide:
+            image += 0.4 * np.exp(-((y - a) ** 2 + (x - b) ** 2) / 60)
+        source = ImageSource(image.astype(np.float32), Axes.of("YX"), 2, "scene")
+        values = [2] * len(small) + [3] * len(wide)
+        return DottedImage(source, Dots.of(np.concatenate([small, wide]), values))
+
+    two = (*CELL, ClassInfo(value=3, name="spore"))
+    items = [scene() for _ in range(3)]
+    model = train(items, two, config=QUICK, network=SMALL, budget=Budget(steps=150))
+    counts = count_image(model, scene().image).counts
+    assert [c.label for c in counts] == ["cell", "spore"]
+    assert [c.count for c in counts] == pytest.approx([30, 10], rel=0.35)
+
+
 def test_pieces_of_a_box_are_seen_in_turn_and_the_others_remembered():
     box = CountedBox((), (slice(0, 96), slice(0, 80)), {2: 30})
     turns = BoxTurns([(0, box)], 2)
