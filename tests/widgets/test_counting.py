@@ -144,6 +144,32 @@ def test_dot_train_correct_a_count_and_apply(window, spots, tmp_path):
     assert len(scene.targets.dots.data) == len(places)
 
 
+def test_points_of_another_layer_become_dots_once(window, spots):
+    """In the units of the viewer, as a table that napari has opened has them."""
+    image, places = spots
+    start(window, image)
+    panel, viewer = window.train.count_panel, window.viewer
+    QTest.mouseClick(panel.take_button, Qt.MouseButton.LeftButton)
+    assert "no other layer of points" in window.train.message.text()
+    dot(window, places[:2])
+    found = viewer.add_points(0.5 * np.array([*places, (-9, 4)]), name="found")
+    QTest.mouseClick(panel.take_button, Qt.MouseButton.LeftButton)
+    kept = np.array([d.place for d in targets(window).dots])
+    np.testing.assert_allclose(kept[2:], places[2:] if len(kept) == len(places) else 0)
+    said = f"{len(places) - 2} of {len(places) + 1} points of found became dots"
+    assert said in window.train.message.text()
+    assert {d.value for d in targets(window).dots} == {2}
+    panel.take_dots(found)
+    assert len(targets(window).dots) == len(places)
+
+    # deleted by hand, the dots stay on disk, and Start shows them again
+    viewer.layers.remove(window.host.scene.targets.dots)
+    button = window.train.image_box.start_button
+    assert button.isEnabled()
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert len(window.host.scene.targets.dots.data) == len(places)
+
+
 def test_without_dots_it_says_what_to_do_and_measures_the_size(window, spots):
     start(window, spots[0])
     window.train.toggle()

@@ -47,6 +47,7 @@ def draw_areas(
     rows, columns = axes.spatial(2)
     planes = [a for a in range(len(shape)) if a not in (rows, columns)]
     view = np.moveaxis(mask, (rows, columns), (-2, -1))
+    size = (shape[rows], shape[columns])
     through = axes.spatial(ndim)
     for form, corners in areas:
         points = np.asarray(corners, np.float64)
@@ -56,7 +57,7 @@ def draw_areas(
             else int(np.clip(np.rint(points[0, axis]), 0, shape[axis] - 1))
             for axis in planes
         ]
-        covered = _covered(form, points[:, (rows, columns)], view.shape[-2:])
+        covered = _covered(form, points[:, (rows, columns)], size)
         view[tuple(where)][(..., *covered)] = 1
     return mask
 

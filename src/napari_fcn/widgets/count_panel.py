@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QLabel,
+    QMenu,
     QVBoxLayout,
     QWidget,
 )
@@ -172,6 +173,38 @@ class CountPanel(QWidget):
         viewer.layers.selection.active = self.scene.targets.dots
         return points
 
+    def take_dots(self, layer: Points) -> None:
+        """Put a dot of the marked class on each point of a layer."""
+        project, targets = self.workbench.project, self.scene.targets
+        if project is None or targets is None or targets.dots is None:
+            self.failed.emit("Start dotting an image first, then take points over.")
+            return
+        known = [c.value for c in project.record.classes if not c.background]
+        added = targets.take_dots(layer, self._value, known)
+        self.failed.emit(
+            f"{added} of {len(layer.data)} points of {layer.name} became dots; points "
+            "outside of the image and those with a dot are left out."
+        )
+        self.pick(self._value)
+
+    def _ask_layer(self) -> None:
+        """Take the only other layer of points, or let the user choose one."""
+        layers = self.scene.targets.others() if self.scene.targets is not None else []
+        if not layers:
+            self.failed.emit(
+                "There is no other layer of points; open a table of points in napari, "
+                "or press Objects as points."
+            )
+        elif len(layers) == 1:
+            self.take_dots(layers[0])
+        else:
+            menu = QMenu(self)
+            for layer in layers:
+                menu.addAction(layer.name, lambda one=layer: self.take_dots(one))
+            menu.popup(
+                self.take_button.mapToGlobal(self.take_button.rect().bottomLeft())
+            )
+
     def measure_size(self) -> None:
         """Let the user draw one object; its diameter becomes the size of the class."""
         image, layer = self.scene.image, self.scene.layer
@@ -235,6 +268,11 @@ class CountPanel(QWidget):
             "Draw a complete area",
             "A polygon or rectangle in which every object has a dot",
         )
+        self.take_button = button(
+            "Take points as dots…",
+            "Copy the points of another layer: of a table that was opened in napari, "
+            "or the objects found, to be put right by hand",
+        )
         self.number = QLabel()
         self.size = QDoubleSpinBox()
         self.size.setRange(0, 10_000)
@@ -254,9 +292,11 @@ class CountPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.help)
         column.addLayout(row(self.dot_button, self.area_button))
+        column.addLayout(row(self.take_button))
         column.addWidget(self.number)
         column.addLayout(grid)
         self.dot_button.clicked.connect(lambda: self.pick(self._value))
+        self.take_button.clicked.connect(self._ask_layer)
         self.area_button.clicked.connect(lambda: self._draw("areas", "add_polygon"))
         self.size.editingFinished.connect(self.take_settings)
         self.measure_button.clicked.connect(self.measure_size)

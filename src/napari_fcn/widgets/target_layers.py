@@ -12,6 +12,7 @@ import dask.array as da
 import numpy as np
 from napari.layers import Image, Points, Shapes
 from napari.utils.colormaps import Colormap
+from scipy.spatial import cKDTree
 
 from napari_fcn.errors import UserError
 from napari_fcn.project.targets import Area, CountBox, Dot
@@ -20,6 +21,8 @@ from napari_fcn.widgets.placement import placement
 from napari_fcn.workbench.live_stores import live_store
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from napari.components import ViewerModel
     from napari.layers import Layer
     from numpy.typing import NDArray
@@ -32,6 +35,8 @@ _AREA = {"edge_color": "#00d0ff", "face_color": "transparent"}
 _BOX = {"edge_color": "#ffe14d", "face_color": "transparent"}
 _STEADY = 0.05
 """Share of the range of colours that a limit may be off before it is changed."""
+_SAME = 2.0
+"""Distance in pixels of points that are one."""
 _UNDECIDED = ("adding", "removing", "changing")
 
 
@@ -112,6 +117,59 @@ class TargetLayers(OverImage):
         layer.current_face_color = self._colours.get(value, "#ffb000")
         layer.mode = "add"
         self.viewer.layers.selection.active = layer
+
+    def others(self) -> list[Points]:
+        """Return the layers of points whose points may become dots."""
+        found = [x for x in self.viewer.layers if isinstance(x, Points)]
+        return [x for x in found if x is not self.dots and x.ndim <= self._ndim]
+
+    def take_dots(self, layer: Points, value: int, known: Collection[int]) -> int:
+        """Add a dot for each point of another layer that is not there already.
+
+        Points that lie outside of the image are left out. A layer with fewer axes
+        lies in the slice that is shown.
+
+        Parameters
+        ----------
+        layer : Points
+            One of `others`. Its feature ``class`` says which class a dot is of.
+        value : int
+            The class of the others.
+        known : collection of int
+            Classes that there are.
+
+        Returns
+        -------
+        int
+            How many dots were added.
+        """
+        assert self.dots is not None
+        here = self.viewer.dims.point[-self._ndim :][: self._ndim - layer.ndim]
+        world = [(*here, *layer.data_to_world(p)) for p in layer.data]
+        places = np.array([self.dots.world_to_data(p) for p in world])
+        places = places.reshape(-1, self._ndim)
+        values = np.full(len(places), value)
+        if "class" in layer.features:
+            named = layer.features["class"].to_numpy()
+            values = np.where(np.isin(named, list(known)), named, value).astype(int)
+        new = self._inside(places) & ~self._dotted_already(places)
+        for one in np.unique(values[new]):
+            self.dots.feature_defaults = {"class": int(one)}
+            self.dots.add(places[new & (values == one)])
+        self._colour_dots()
+        return int(new.sum())
+
+    def _inside(self, places: NDArray[np.float64]) -> NDArray[np.bool_]:
+        plain = np.array(self._plain(places)).reshape(len(places), -1)
+        return ((plain > -0.5) & (plain < np.array(self.image.label_shape) - 0.5)).all(
+            1
+        )
+
+    def _dotted_already(self, places: NDArray[np.float64]) -> NDArray[np.bool_]:
+        assert self.dots is not None
+        if not len(self.dots.data) or not len(places):
+            return np.zeros(len(places), bool)
+        return np.asarray(cKDTree(self.dots.data).query(places)[0] < _SAME)
 
     def draw(self, name: str, mode: str) -> None:
         """Let the user draw areas or boxes."""
