@@ -160,16 +160,17 @@ class TargetLayers(OverImage):
         return int(new.sum())
 
     def _inside(self, places: NDArray[np.float64]) -> NDArray[np.bool_]:
-        plain = np.array(self._plain(places)).reshape(len(places), -1)
-        return ((plain > -0.5) & (plain < np.array(self.image.label_shape) - 0.5)).all(
-            1
-        )
+        shape = self.image.label_shape
+        plain = np.array(self._plain(places)).reshape(-1, len(shape))
+        inside = (plain > -0.5) & (plain < np.array(shape) - 0.5)
+        return np.asarray(inside.all(1), bool)
 
     def _dotted_already(self, places: NDArray[np.float64]) -> NDArray[np.bool_]:
         assert self.dots is not None
-        if not len(self.dots.data) or not len(places):
+        if not len(self.dots.data):
             return np.zeros(len(places), bool)
-        return np.asarray(cKDTree(self.dots.data).query(places)[0] < _SAME)
+        distance, _ = cKDTree(self.dots.data).query(places)
+        return np.asarray(distance < _SAME, bool)
 
     def draw(self, name: str, mode: str) -> None:
         """Let the user draw areas or boxes."""
