@@ -44,12 +44,23 @@ def gentle_factor(step: int) -> float:
     return _GENTLE * min(1.0, (step + 1) / _GENTLE_STEPS)
 
 
-def averaging_rate(step: int, *, gentle: bool = False) -> float:
+def averaging_rate(step: int, since: int | None = None) -> float:
     """Return how much of the current weights enters the moving average.
 
     The window grows with the run (a seventh of it) up to 200 steps, so that the
-    average follows quickly at first and is steady later. For a network that knows
-    something already (`gentle`) it is never shorter than forty steps.
+    average follows quickly at first and is steady later.
+
+    For a network that knows something already it covers all steps since the annotation
+    changed, and forty before: the mean of the path that weights take (Polyak &
+    Juditsky 1992), at least as long, up to 200 steps. So few strokes pull it less far
+    from what it knew, and new ones are followed at once.
+
+    Parameters
+    ----------
+    step : int
+        Of the run.
+    since : int, optional
+        Steps since the annotation changed, where the network knew something.
     """
-    shortest = float(_GENTLE_STEPS) if gentle else 1.0
-    return 1.0 / min(200.0, max(shortest, step / 7))
+    window = step / 7 if since is None else max(step / 7, _GENTLE_STEPS + since)
+    return 1.0 / min(200.0, max(1.0, window))

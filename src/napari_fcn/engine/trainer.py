@@ -116,6 +116,7 @@ class Trainer:
         self._best = BestWeights()
         if self.resumed is not None:
             self._restore(self.resumed)
+        self._changed_at = self.step_number
         self._warn_of_unscored()
 
     def _build(self, init: Model | None) -> None:
@@ -253,6 +254,7 @@ class Trainer:
         for number, samples in changed.items():
             self.task.refresh(number, samples)
         self._solve_head_again()
+        self._changed_at = self.step_number
         self.forget_scores()
 
     def forget_scores(self) -> None:
@@ -343,7 +345,8 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        rate = averaging_rate(self.step_number, gentle=self.start == SHIPPED)
+        since = self.step_number - self._changed_at if self.start == SHIPPED else None
+        rate = averaging_rate(self.step_number, since)
         mine, theirs = self._average.state_dict(), self._network.state_dict()
         for name, tensor in mine.items():
             if tensor.is_floating_point():

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from napari_fcn.engine.schedule import averaging_rate
+
+
+def averaged(values, changed=None):
+    """Return the moving average of values that begins at 0.
+
+    The annotation changed before the first step, and again at the step `changed`.
+    """
+    average = 0.0
+    for step, value in enumerate(values):
+        since = None if changed is None else step - (changed if step >= changed else 0)
+        average += averaging_rate(step, since) * (value - average)
+    return average
+
+
+def test_an_untrained_start_is_forgotten_at_once():
+    assert averaged([1.0] * 7) == pytest.approx(1)
+    assert averaging_rate(700) == 1 / 100
+    assert averaging_rate(10_000) == 1 / 200
+
+
+def test_what_was_known_stays_a_part_of_the_path():
+    """It is the mean of all steps, in which the start counts as forty."""
+    path = [float(n) for n in range(100)]
+    assert averaged(path, changed=0) == pytest.approx(sum(path) / (39 + 100), rel=0.02)
+    assert averaging_rate(1000, 1000) == 1 / 200
+
+
+def test_new_strokes_are_followed_at_once():
+    path = [0.0] * 160 + [1.0] * 40
+    assert averaged(path, changed=0) < 0.25
+    assert averaged(path, changed=160) > 0.45
