@@ -94,6 +94,21 @@ def test_only_trusted_regions_count():
     assert all(np.isfinite(trainer.step(0.5)) for _ in range(3))
 
 
+def test_what_is_not_trusted_does_not_blunt_what_is_learned():
+    """A saturated quarter once set the units, and the rest was flat in them."""
+    image = texture()
+    target, regions = 200 + 50 * image**2, np.ones((96, 96), np.uint8)
+    target[:48, :48] = 60000
+    regions[:48, :48] = 0
+    model = fit(PairedImage(source(image), source(target), regions))
+    (output,) = model.config.regression.outputs
+    assert output.offset == pytest.approx(200, abs=5)
+    usual = np.percentile(target[regions > 0], 99.5)
+    assert output.offset + output.scale == pytest.approx(usual, rel=0.3)
+    found = model.predict(image)
+    assert compare_images(target, found, regions > 0).pearson > 0.85
+
+
 def test_noise_is_removed_without_clean_images():
     clean = 10 * texture((160, 160)) + 200
     noisy = clean + np.random.default_rng(1).normal(0, 5, clean.shape)
