@@ -188,6 +188,82 @@ def test_images_in_units_of_the_target(bench):
     assert bench.jobs[-1].reason == "done", bench.jobs
 
 
+def two_images(book, names, seeds=(0, 1)):
+    """Images with a bright and a dark target each, in the order of their names."""
+    entries = []
+    for seed, mine in zip(seeds, names, strict=True):
+        image, _ = spots(seed=seed)
+        made = {"bright": 500 + 200 * image, "dark": 90 - 40 * image}
+        entry = book.add_image(image, Axes.of("YX"), f"image {seed}")
+        entries.append(entry)
+        for name in mine:
+            key = next((k for k in made if name.startswith(k)), "bright")
+            book.add_target(entry, made[key], Axes.of("YX"), name)
+    book.project.update(
+        network=NetworkConfig(width=8, depth=2),
+        training=TrainingConfig(crop=48, batch=4, score_every=1.0),
+    )
+    book.set_task("regression")
+    return entries
+
+
+def test_targets_added_in_another_order_are_put_in_that_of_the_first(bench):
+    book = bench.workbench
+    names = [("bright", "dark"), ("dark", "bright")]
+    for entry in two_images(book, names):
+        assert book.targets(entry.key).outputs == ("bright", "dark")
+        kept = read_targets(book.project.folder, entry.key)
+        assert kept.outputs == ("bright", "dark")
+        assert kept.targets[0].source(book.project.folder, 2).read(
+            (), (slice(0, SIZE), slice(0, SIZE))
+        ).mean() == pytest.approx(520, abs=20)
+
+
+def test_targets_of_an_old_project_are_learned_by_their_names(bench):
+    book = bench.workbench
+    _, other = two_images(book, [("bright", "dark")] * 2)
+    swapped = book.targets(other.key).targets[::-1]
+    book.annotate(other.key, targets=swapped)
+    assert book.targets(other.key).outputs == ("dark", "bright")
+    book.train()
+    assert book.targets(other.key).outputs == ("bright", "dark")
+    bench.until(lambda: book.status.step >= 150, "steps")
+    book.stop()
+    bench.until(lambda: book.status.state == "ready", "the end")
+    scores = bench.scored[-1].per_class
+    assert set(scores) == {"bright", "dark"}
+    assert min(scores.values()) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (["bright of 0"], ["bright of 1"]),
+        (["bright"], ["stain"]),
+        (["bright of 0", "dark of 0"], ["bright of 1", "dark of 1"]),
+        (["bright", "dark of 0"], ["bright", "dark of 1"]),
+        (["bright", "bright"], ["bright", "dark"]),
+    ],
+)
+def test_targets_may_be_called_after_their_images(bench, first, second):
+    book = bench.workbench
+    entries = two_images(book, [first, second])
+    book.order_targets(entries)
+    assert [book.targets(e.key).outputs for e in entries] == [
+        tuple(first),
+        tuple(second),
+    ]
+
+
+@pytest.mark.parametrize("second", [["dark", "other"], ["dark"]])
+def test_a_target_in_the_place_of_another_is_refused(bench, second):
+    book = bench.workbench
+    two_images(book, [["bright", "dark"], second])
+    with pytest.raises(UserError, match="give both the same targets, called alike"):
+        book.train()
+    assert book.status.state == "ready"
+
+
 def test_noise_is_learned_without_a_target(bench):
     image, _ = spots()
     book = bench.workbench

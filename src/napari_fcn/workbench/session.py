@@ -78,7 +78,7 @@ class Workbench(TargetClient):
         Raises
         ------
         UserError
-            If there is nothing to learn from.
+            If there is nothing to learn from, or targets of images do not match.
         """
         if self.status.state in ("training", "stopping"):
             return
@@ -87,6 +87,8 @@ class Workbench(TargetClient):
             return
         opened = self._opened()
         images = self._annotated_images()
+        if self._learns_targets():
+            self.order_targets(images)
         keys = {i.key for i in images}
         if any(name.split()[0] in keys for name in opened.copies):
             self._train_later = (init, anew)
@@ -101,11 +103,10 @@ class Workbench(TargetClient):
             images = opened.painted_images()
             missing = "Nothing is painted yet; paint a stroke of each class."
         else:
-            record = opened.project.record
-            blind = record.image_to_image.loss == BLIND_SPOT
+            blind = self.task == "regression" and not self._learns_targets()
             images = tuple(
                 image
-                for image in record.images
+                for image in opened.project.record.images
                 if has_something(self.targets(image.key), self.task, blind=blind)
             )
             missing = (
@@ -117,6 +118,11 @@ class Workbench(TargetClient):
         if not images:
             raise UserError(missing)
         return images
+
+    def _learns_targets(self) -> bool:
+        """Tell whether target images are learned, not the images themselves."""
+        loss = self._opened().project.record.image_to_image.loss
+        return self.task == "regression" and loss != BLIND_SPOT
 
     def _begin(
         self,

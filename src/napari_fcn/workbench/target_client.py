@@ -12,9 +12,10 @@ from napari_fcn.project.targets import Targets, read_targets, write_targets
 from napari_fcn.workbench import protocol
 from napari_fcn.workbench.images import keep_target
 from napari_fcn.workbench.project_client import ProjectClient
+from napari_fcn.workbench.target_order import arranged, require_alike
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari_fcn.config import Task
@@ -133,6 +134,8 @@ class TargetClient(ProjectClient):
     ) -> Targets:
         """Let a network make another image of an image.
 
+        If the targets of another image are called the same, they take its order.
+
         Raises
         ------
         UserError
@@ -140,13 +143,34 @@ class TargetClient(ProjectClient):
         """
         opened = self._opened()
         known = self.targets(image.key).targets
+        others = [
+            self.targets(i.key).targets
+            for i in opened.project.record.images
+            if i.key != image.key
+        ]
         target, copy = keep_target(
             opened.project, image, data, axes, name, path, len(known)
         )
         if copy is not None:
             opened.copies[f"{image.key} {target.key}"] = copy
             self._set(job="copy", share=0.0)
-        return self.annotate(image.key, targets=(*known, target))
+        return self.annotate(image.key, targets=arranged((*known, target), others))
+
+    def order_targets(self, images: Sequence[ProjectImage]) -> None:
+        """Bring the targets of images into one order, by what they are called.
+
+        Raises
+        ------
+        UserError
+            If it cannot be told which belong together, or it cannot be written.
+        """
+        before: list[tuple[str, tuple[ProjectImage, ...]]] = []
+        for image in images:
+            known = self.targets(image.key).targets
+            targets = arranged(known, (other for _, other in before))
+            require_alike(image.name, targets, before)
+            self.annotate(image.key, targets=targets)
+            before.append((image.name, targets))
 
     def set_counting(self, settings: CountingSettings) -> None:
         """Change how counting is learned from the next start on."""
