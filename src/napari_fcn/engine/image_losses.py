@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from napari_fcn.config import BLIND_SPOT
+from napari_fcn.config import BLIND_SPOT, HETEROSCEDASTIC
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     ImageLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-HETEROSCEDASTIC = "heteroscedastic"
 SSIM_WIDTH = 1.5
 """Standard deviation in pixels of the window (Wang et al. 2004, section III-B)."""
 _SSIM_RADIUS = 5

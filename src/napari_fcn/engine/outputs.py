@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from napari_fcn.config import HETEROSCEDASTIC
 from napari_fcn.engine.density_losses import densities
-from napari_fcn.engine.image_losses import HETEROSCEDASTIC, LOG_VARIANCE
+from napari_fcn.engine.image_losses import LOG_VARIANCE
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:

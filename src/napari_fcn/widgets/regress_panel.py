@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_fcn.config import BLIND_SPOT, HETEROSCEDASTIC
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.pieces import button, note, row
 from napari_fcn.widgets.reader import read
@@ -35,12 +36,16 @@ _WAYS = (
     ("its median (absolute error)", "l1"),
     ("its structure (SSIM and absolute error)", "l1+ssim"),
     ("its structure only (SSIM)", "ssim"),
-    ("its mean and where it is unsure", "heteroscedastic"),
-    ("itself without noise (no target needed)", "noise2void"),
+    ("its mean and where it is unsure", HETEROSCEDASTIC),
+    ("itself without noise (no target needed)", BLIND_SPOT),
 )
 _HELP = (
     "Choose the image that shall be made of this one, such as a stain, or a clean or "
     "sharp picture of the same place."
+)
+_UNSURE = (
+    " A further layer, hidden at first, shows by how much the prediction may be off "
+    "(standard deviation, in the units of the target)."
 )
 _BLIND = (
     "No target is needed: the network guesses hidden pixels from their neighbours, "
@@ -222,9 +227,10 @@ class RegressPanel(QWidget):
         self.remove_button.setEnabled(bool(names))
 
     def _show_way(self) -> None:
-        blind = self.way.currentData() == "noise2void"
-        self.target_box.setVisible(not blind)
-        self.help.setText(_BLIND if blind else _HELP)
+        way = self.way.currentData()
+        self.target_box.setVisible(way != BLIND_SPOT)
+        unsure = _UNSURE if way == HETEROSCEDASTIC else ""
+        self.help.setText(_BLIND if way == BLIND_SPOT else _HELP + unsure)
 
     def _show_predictions(self) -> None:
         if self.scene.targets is not None and self.workbench.task == "regression":

@@ -11,11 +11,22 @@ import numpy as np
 
 from napari_fcn.data.normalisation import Normalisation, measure
 from napari_fcn.engine.device import free_cache, is_out_of_memory
-from napari_fcn.engine.outputs import choose_output, output_channels, values_of
+from napari_fcn.engine.outputs import (
+    choose_output,
+    deviations_from_output,
+    has_deviation,
+    output_channels,
+    values_of,
+)
 from napari_fcn.engine.predict import predict_tile
 from napari_fcn.engine.tiling import Tile, plan_tiles
 from napari_fcn.engine.uncertainty import Mirrored, uncertainty
-from napari_fcn.workbench.live_stores import LIVE, live_numbers, live_store
+from napari_fcn.workbench.live_stores import (
+    LIVE,
+    deviation_store,
+    live_numbers,
+    live_store,
+)
 from napari_fcn.workbench.protocol import UNCERTAINTY, Look, Shown
 from napari_fcn.workbench.sweep import Sweep
 
@@ -315,12 +326,16 @@ def _pictures(
     if kind == "labels":
         return [(LIVE, values.astype(np.uint8))]
     single = output_channels(model.config, kind) is None
-    return [
+    pictures = [
         (live_store(model.config.task, n), plane)
         for n, plane in zip(
             live_numbers(model.config), [values] if single else values, strict=True
         )
     ]
+    if has_deviation(model.config):
+        deviations = deviations_from_output(logits, model.config)
+        pictures += [(deviation_store(n), x) for n, x in enumerate(deviations)]
+    return pictures
 
 
 def _write_probability(

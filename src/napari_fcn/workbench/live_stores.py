@@ -20,6 +20,11 @@ def live_store(task: Task, number: int) -> str:
     return f"{LIVE}-{task}-{number}"
 
 
+def deviation_store(number: int) -> str:
+    """Return the name of the store of how far one predicted image may be off."""
+    return f"{LIVE}-deviation-{number}"
+
+
 def whole_store(task: Task, number: int) -> str:
     """Return the name of the store of one channel of the whole image."""
     return f"whole-{task}-{number}"
