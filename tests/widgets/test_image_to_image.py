@@ -82,6 +82,41 @@ def test_two_targets_at_once_in_their_units(window, pair, tmp_path):
         assert np.abs(made - truth).mean() < 0.5 * np.abs(truth - truth.mean()).mean()
 
 
+def test_only_the_selected_target_is_removed(window, pair):
+    book, scene = window.workbench, window.host.scene
+    panel = window.train.regress_panel
+    start(window, pair)
+    assert not panel.remove_button.isEnabled()
+    for name in ("sharp", "negative"):
+        panel.choice.setCurrentText(name)
+        panel.add_target()
+    lines = [panel.list.item(n).text() for n in range(panel.list.count())]
+    assert lines == ["→ sharp", "→ negative"]
+    assert not panel.remove_button.isEnabled()
+    assert "Select a target" in panel.remove_button.toolTip()
+    panel.list.item(0).setSelected(True)
+    QTest.mouseClick(panel.remove_button, Qt.MouseButton.LeftButton)
+    folder, key = book.project.folder, scene.image.key
+    assert read_targets(folder, key).outputs == ("negative",)
+    assert [x.name for x in scene.overlays] == ["blurred – predicted negative"]
+    assert panel.list.count() == 1
+    panel.choice.setCurrentText("sharp")
+    panel.add_target()
+    window.until(lambda: not book.status.job, "the copy")
+    kept = read_targets(folder, key)
+    assert kept.outputs == ("negative", "sharp")
+    for target, truth in zip(kept.targets, (pair[2], pair[1]), strict=True):
+        source = target.source(folder, 2)
+        np.testing.assert_allclose(source.read((), source.whole())[0], truth)
+    panel.list.selectAll()
+    panel.remove_targets()
+    assert read_targets(folder, key).targets == ()
+    assert not scene.overlays
+    assert panel.list.item(0).text() == "no target yet"
+    panel.list.selectAll()
+    assert not panel.remove_button.isEnabled()
+
+
 def test_a_wrong_target_is_refused_and_noise_removed_without_one(window, pair):
     book, scene, dock = window.workbench, window.host.scene, window.train
     start(window, [pair[0], pair[1][:50]], ("noisy", "small"))

@@ -69,6 +69,7 @@ class TargetLayers(OverImage):
         self.boxes: Shapes | None = None
         self.predictions: dict[int, Image] = {}
         self.deviations = DeviationLayers(viewer, workbench, layer, image)
+        self._titles: dict[int, str] = {}
         self._colours: dict[int, str] = {}
         self._scaled: set[int] = set()
         self._limits: dict[int, list[float]] = {}
@@ -104,6 +105,9 @@ class TargetLayers(OverImage):
         for number, (title, colours) in wanted.items():
             if number not in self.predictions:
                 self.predictions[number] = self._add_prediction(number, title, colours)
+            elif self._titles.get(number) != title:
+                self.predictions[number].name = self._title(title)
+        self._titles = {number: title for number, (title, _) in wanted.items()}
         self.deviations.show(self._unsure(), list(self.predictions.values()))
         self._colours = {c.value: c.colour for c in classes}
         if self.dots is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -148,11 +149,13 @@ class TargetClient(ProjectClient):
             for i in opened.project.record.images
             if i.key != image.key
         ]
-        target, copy = keep_target(
-            opened.project, image, data, axes, name, path, len(known)
+        used = {f"{image.key} {t.key}" for t in known} | set(opened.copies)
+        key = next(
+            f"target-{n}" for n in count() if f"{image.key} target-{n}" not in used
         )
+        target, copy = keep_target(opened.project, image, data, axes, name, path, key)
         if copy is not None:
-            opened.copies[f"{image.key} {target.key}"] = copy
+            opened.copies[f"{image.key} {key}"] = copy
             self._set(job="copy", share=0.0)
         return self.annotate(image.key, targets=arranged((*known, target), others))
 
