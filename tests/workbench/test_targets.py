@@ -264,6 +264,28 @@ def test_a_target_in_the_place_of_another_is_refused(bench, second):
     assert book.status.state == "ready"
 
 
+def test_targets_that_are_learned_stay_until_the_run_has_ended(bench):
+    book = bench.workbench
+    one, other = two_images(book, [("bright",), ()])
+    book.train()
+    bench.until(lambda: book.status.step >= 3, "steps")
+    data = np.zeros((SIZE, SIZE), np.float32)
+    with pytest.raises(UserError, match="Stop the training"):
+        book.add_target(one, data, Axes.of("YX"), "dark")
+    with pytest.raises(UserError, match="Stop the training"):
+        book.remove_targets(one.key, {0})
+    assert book.targets(one.key).outputs == ("bright",)
+    book.add_target(other, data, Axes.of("YX"), "bright")  # it joins the run
+    step = book.status.step
+    bench.until(lambda: book.status.step >= step + 5, "more steps")
+    assert book.status.state == "training"
+    book.stop()
+    bench.until(lambda: book.status.state == "ready", "the end")
+    book.add_target(one, data, Axes.of("YX"), "dark")
+    book.remove_targets(one.key, {0})
+    assert book.targets(one.key).outputs == ("dark",)
+
+
 def test_noise_is_learned_without_a_target(bench):
     image, _ = spots()
     book = bench.workbench

@@ -117,9 +117,7 @@ class RegressPanel(QWidget):
         if image is None or not chosen:
             return
         try:
-            known = self.workbench.targets(image.key).targets
-            kept = tuple(t for n, t in enumerate(known) if n not in chosen)
-            self.workbench.annotate(image.key, targets=kept)
+            self.workbench.remove_targets(image.key, chosen)
         except UserError as error:
             self.failed.emit(str(error))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import zarr
 
-from napari_fcn.config import BLIND_SPOT, training_for
+from napari_fcn.config import training_for
 from napari_fcn.data.areas import box_of
 from napari_fcn.data.files import atomic_path
 from napari_fcn.errors import UserError
@@ -87,7 +87,7 @@ class Workbench(TargetClient):
             return
         opened = self._opened()
         images = self._annotated_images()
-        if self._learns_targets():
+        if self.learns_targets:
             self.order_targets(images)
         keys = {i.key for i in images}
         if any(name.split()[0] in keys for name in opened.copies):
@@ -103,7 +103,7 @@ class Workbench(TargetClient):
             images = opened.painted_images()
             missing = "Nothing is painted yet; paint a stroke of each class."
         else:
-            blind = self.task == "regression" and not self._learns_targets()
+            blind = self.task == "regression" and not self.learns_targets
             images = tuple(
                 image
                 for image in opened.project.record.images
@@ -118,11 +118,6 @@ class Workbench(TargetClient):
         if not images:
             raise UserError(missing)
         return images
-
-    def _learns_targets(self) -> bool:
-        """Tell whether target images are learned, not the images themselves."""
-        loss = self._opened().project.record.image_to_image.loss
-        return self.task == "regression" and loss != BLIND_SPOT
 
     def _begin(
         self,
