@@ -17,6 +17,7 @@ from napari_fcn.errors import UserError
 from napari_fcn.project import Project
 from napari_fcn.project.targets import Area, CountBox, Dot, read_targets
 from napari_fcn.widgets.words import score_text
+from napari_fcn.workbench.live_stores import places_of
 from napari_fcn.workbench.status import Status
 
 SIZE = 96
@@ -262,6 +263,47 @@ def test_a_target_in_the_place_of_another_is_refused(bench, second):
     with pytest.raises(UserError, match="give both the same targets, called alike"):
         book.train()
     assert book.status.state == "ready"
+
+
+def test_predictions_go_with_their_names_when_a_target_is_removed(bench):
+    book = bench.workbench
+    (entry,) = two_images(book, [("bright", "dark")], (0,))
+    book.train()
+    bench.until(lambda: book.status.step >= 150, "steps")
+    book.stop()
+    bench.until(lambda: book.status.state == "ready", "the end")
+
+    def level(number):
+        look_anew(bench, entry)
+        return np.asarray(book.prediction(entry.key, f"live-regression-{number}")[...])
+
+    assert level(0).mean() > 400
+    assert level(1).mean() < 100
+    book.remove_targets(entry.key, {0})
+    assert 50 < level(0).mean() < 100
+    data = np.zeros((SIZE, SIZE), np.float32)
+    book.add_target(entry, data, Axes.of("YX"), "not learned yet")
+    assert 50 < level(0).mean() < 100
+    assert not level(1).any()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "places"),
+    [
+        ((), [0, 1]),
+        (("a", "b"), [0, 1]),
+        (("b", "a"), [1, 0]),
+        (("b",), [1]),
+        (("a", "b of 2"), [0, 1]),
+        (("b", "c"), [1, None]),
+        (("c", "d"), [0, 1]),
+        (("c",), [None]),
+        (("a", "b", "c"), [0, 1, None]),
+    ],
+)
+def test_which_output_is_which_image(wanted, places):
+    assert places_of(("a", "b"), wanted) == places
+    assert places_of(("a", "a"), ("a", "a")) == [0, 1]
 
 
 def test_targets_that_are_learned_stay_until_the_run_has_ended(bench):

@@ -189,6 +189,7 @@ class Workbench(TargetClient):
             self.task,
             self._boxes(image, ndim),
             whole=self.task == "density",
+            outputs=self.targets(image.key).outputs if self.learns_targets else (),
         )
         if look != self._look and image.key not in opened.copies:
             self._look = look
