@@ -108,6 +108,25 @@ def test_images_are_predicted_in_their_units(spots, tmp_path, capsys):
     assert re.search(r"output 1, pearson -?\d\.\d{3}, psnr -?\d+\.\d{3}, ssim", line)
 
 
+def test_how_far_an_image_may_be_off_becomes_a_file(spots, tmp_path, capsys):
+    image, target = spots / "a.tif", tmp_path / "target.tif"
+    values = 7 * np.asarray(open_image(image).data)
+    write_array(target, values, Axes.of("YX"))
+    model, out = tmp_path / "m.safetensors", tmp_path / "deviation.tif"
+    train = ("train", image, "--labels", target, "--task", "regression", "--steps", 4,
+             "--out", model)  # fmt: skip
+    predict = ("predict", model, image, "--out", out, "--as", "deviation")
+    assert run(*train) == 0
+    refused(capsys, *predict, match="does not know how far it may be off")
+    assert not out.exists()
+    assert run(*train, "--loss", "heteroscedastic") == 0
+    assert run(*predict, "--json") == 0
+    assert result(capsys)["as"] == "deviation"
+    found = np.asarray(open_image(out).data)
+    assert found.shape == (48, 48)
+    assert (found > 0).all()
+
+
 def test_noise_is_removed_without_labels(spots, tmp_path):
     model, out = tmp_path / "n.safetensors", tmp_path / "out.tif"
     assert run("train", spots / "a.tif", "--task", "regression", "--loss", "noise2void",

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel
 
 from napari_fcn.config import (
     AugmentationConfig,
@@ -86,11 +87,41 @@ def test_a_task_shows_how_its_crops_are_varied_unless_that_was_chosen(form):
     assert form.augmentation.value() == usual_augmentation("segmentation")
 
 
-def test_crops_over_each_other_are_for_counting_only(form):
-    for task in ("density", "segmentation", "regression"):
-        form.show_task(task)
-        visible = controls(form)["overlay"].native.isVisibleTo(form)
-        assert visible == (task == "density")
+GEOMETRY = {"flip", "rotate"}
+INTENSITY = {"brightness", "contrast", "noise", "blur"}
+OTHERS = {"scale", "elastic"}
+
+
+@pytest.mark.parametrize(
+    ("task", "used"),
+    [
+        ("density", GEOMETRY | OTHERS | INTENSITY | {"overlay"}),
+        ("segmentation", GEOMETRY | OTHERS | INTENSITY),
+        ("regression", GEOMETRY),
+    ],
+)
+def test_only_what_varies_crops_of_the_task_is_shown(form, task, used):
+    form.show_task("density" if task == "regression" else "regression")
+    form.show_task(task)
+    shown = {
+        control.name
+        for control in form.augmentation.container
+        if control.native.isVisibleTo(form)
+    }
+    assert shown == used
+
+
+@pytest.mark.parametrize(
+    ("task", "what"),
+    [("segmentation", "Strokes"), ("density", "Dotted areas"),
+     ("regression", "Trusted areas")],
+)  # fmt: skip
+def test_what_is_kept_for_scoring_is_called_by_its_name(form, task, what):
+    form.show_task("segmentation")
+    form.show_task(task)
+    words = {label.text() for label in form.findChildren(QLabel)}
+    assert f"{what} kept for scoring" in words
+    assert sum("kept for scoring" in w for w in words) == 1
 
 
 def controls(form):

@@ -82,6 +82,41 @@ def test_two_targets_at_once_in_their_units(window, pair, tmp_path):
         assert np.abs(made - truth).mean() < 0.5 * np.abs(truth - truth.mean()).mean()
 
 
+def test_only_the_selected_target_is_removed(window, pair):
+    book, scene = window.workbench, window.host.scene
+    panel = window.train.regress_panel
+    start(window, pair)
+    assert not panel.remove_button.isEnabled()
+    for name in ("sharp", "negative"):
+        panel.choice.setCurrentText(name)
+        panel.add_target()
+    lines = [panel.list.item(n).text() for n in range(panel.list.count())]
+    assert lines == ["→ sharp", "→ negative"]
+    assert not panel.remove_button.isEnabled()
+    assert "Select a target" in panel.remove_button.toolTip()
+    panel.list.item(0).setSelected(True)
+    QTest.mouseClick(panel.remove_button, Qt.MouseButton.LeftButton)
+    folder, key = book.project.folder, scene.image.key
+    assert read_targets(folder, key).outputs == ("negative",)
+    assert [x.name for x in scene.overlays] == ["blurred – predicted negative"]
+    assert panel.list.count() == 1
+    panel.choice.setCurrentText("sharp")
+    panel.add_target()
+    window.until(lambda: not book.status.job, "the copy")
+    kept = read_targets(folder, key)
+    assert kept.outputs == ("negative", "sharp")
+    for target, truth in zip(kept.targets, (pair[2], pair[1]), strict=True):
+        source = target.source(folder, 2)
+        np.testing.assert_allclose(source.read((), source.whole())[0], truth)
+    panel.list.selectAll()
+    panel.remove_targets()
+    assert read_targets(folder, key).targets == ()
+    assert not scene.overlays
+    assert panel.list.item(0).text() == "no target yet"
+    panel.list.selectAll()
+    assert not panel.remove_button.isEnabled()
+
+
 def test_a_wrong_target_is_refused_and_noise_removed_without_one(window, pair):
     book, scene, dock = window.workbench, window.host.scene, window.train
     start(window, [pair[0], pair[1][:50]], ("noisy", "small"))
@@ -101,3 +136,42 @@ def test_a_wrong_target_is_refused_and_noise_removed_without_one(window, pair):
     dock.toggle()
     window.until(lambda: book.status.state == "paused", "the pause")
     assert scene.overlays[0].name == "noisy – without noise"
+
+
+def test_how_far_a_prediction_may_be_off_is_a_hidden_layer(window, pair):
+    """The noise of the target is small on the left and large on the right."""
+    book, scene, dock = window.workbench, window.host.scene, window.train
+    noise = np.random.default_rng(0).normal(0, 1, pair[0].shape)
+    spread = np.where(np.arange(SIZE) < SIZE // 2, 20, 200)
+    image = pair[0] + (spread > 100)
+    target = (300 + 100 * pair[0] + spread * noise).astype(np.float32)
+    start(window, [image.astype(np.float32), target], ("blurred", "sharp"))
+    panel = dock.regress_panel
+    panel.choice.setCurrentText("sharp")
+    panel.add_target()
+    assert not scene.deviations
+    panel.way.setCurrentIndex(panel.way.findData("heteroscedastic"))
+    panel.choose_way()
+    assert "by how much the prediction may be off" in panel.help.text()
+    (layer,) = scene.deviations
+    assert layer.name == "blurred – deviation of sharp"
+    assert not layer.visible
+    layers = window.viewer.layers
+    assert layers.index(layer) > layers.index(scene.targets.predictions[0])
+    panel.list_layers()
+    assert panel.choice.findText(layer.name) < 0
+    dock.toggle()
+    window.until(lambda: book.status.step >= 120, "steps")
+    dock.toggle()
+    window.until(lambda: book.status.state == "paused", "the pause")
+    QTest.qWait(500)
+    layer.visible = True
+    window.until(lambda: layer.contrast_limits[1] > 50, "colours in its units")
+    assert layer.contrast_limits[0] == 0
+    found = np.asarray(layer.data[...])
+    assert np.median(found[:, 70:]) > 1.5 * np.median(found[:, :58]) > 20
+    window.viewer.layers.remove(layer)
+    assert not scene.deviations
+    panel.way.setCurrentIndex(panel.way.findData("l2"))
+    panel.choose_way()
+    assert not scene.deviations

@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_fcn.config import NetworkConfig
+from napari_fcn.config import NetworkConfig, TrainingConfig
 from napari_fcn.data.source import ImageSource
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.field_view import BOX, HEAT
@@ -156,6 +156,24 @@ def test_advice_and_what_is_chosen_before_there_is_an_image(window, dock, stack_
     choose(dock.choice.network, "fcn-8s")
     dock.choice.form.container["depth"].value = 1
     window.until(lambda: "needs a depth" in dock.facts.text(), "the word")
+
+
+def test_losses_are_those_of_the_task(window, dock):
+    choice = dock.choice
+    assert choice.loss.isVisibleTo(dock)
+    for task, words in (
+        ("regression", "chosen in Label & Train"),
+        ("density", "number of objects in blocks"),
+    ):
+        window.workbench.set_task(task)
+        assert not choice.loss.isVisibleTo(dock)
+        choose(choice.network, "unet-2015")
+        choice.load(NetworkConfig(), TrainingConfig(loss="dice"))
+        assert words in choice.about_loss.text()
+        assert choice.value()[1]["loss"] == "dice"
+    window.workbench.set_task("segmentation")
+    assert choice.loss.isVisibleTo(dock)
+    assert "overlap" in choice.about_loss.text()
 
 
 @pytest.mark.parametrize(

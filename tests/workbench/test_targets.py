@@ -20,6 +20,7 @@ from napari_fcn.widgets.count_view import place_name
 from napari_fcn.widgets.words import score_text
 from napari_fcn.workbench.count_sums import live_counts
 from napari_fcn.workbench.items import item_of
+from napari_fcn.workbench.live_stores import places_of
 from napari_fcn.workbench.status import Status
 
 SIZE = 96
@@ -277,6 +278,145 @@ def test_a_trusted_area_of_an_image_without_a_target_leaves_the_run_alone(bench)
     assert book.status.state == "training"
     assert not bench.finished
     assert not begun_again(bench)
+
+
+def two_images(book, names, seeds=(0, 1)):
+    """Images with a bright and a dark target each, in the order of their names."""
+    entries = []
+    for seed, mine in zip(seeds, names, strict=True):
+        image, _ = spots(seed=seed)
+        made = {"bright": 500 + 200 * image, "dark": 90 - 40 * image}
+        entry = book.add_image(image, Axes.of("YX"), f"image {seed}")
+        entries.append(entry)
+        for name in mine:
+            key = next((k for k in made if name.startswith(k)), "bright")
+            book.add_target(entry, made[key], Axes.of("YX"), name)
+    book.project.update(
+        network=NetworkConfig(width=8, depth=2),
+        training=TrainingConfig(crop=48, batch=4, score_every=1.0),
+    )
+    book.set_task("regression")
+    return entries
+
+
+def test_targets_added_in_another_order_are_put_in_that_of_the_first(bench):
+    book = bench.workbench
+    names = [("bright", "dark"), ("dark", "bright")]
+    for entry in two_images(book, names):
+        assert book.targets(entry.key).outputs == ("bright", "dark")
+        kept = read_targets(book.project.folder, entry.key)
+        assert kept.outputs == ("bright", "dark")
+        assert kept.targets[0].source(book.project.folder, 2).read(
+            (), (slice(0, SIZE), slice(0, SIZE))
+        ).mean() == pytest.approx(520, abs=20)
+
+
+def test_targets_of_an_old_project_are_learned_by_their_names(bench):
+    book = bench.workbench
+    _, other = two_images(book, [("bright", "dark")] * 2)
+    swapped = book.targets(other.key).targets[::-1]
+    book.annotate(other.key, targets=swapped)
+    assert book.targets(other.key).outputs == ("dark", "bright")
+    book.train()
+    assert book.targets(other.key).outputs == ("bright", "dark")
+    bench.until(lambda: book.status.step >= 150, "steps")
+    book.stop()
+    bench.until(lambda: book.status.state == "ready", "the end")
+    scores = bench.scored[-1].per_class
+    assert set(scores) == {"bright", "dark"}
+    assert min(scores.values()) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (["bright of 0"], ["bright of 1"]),
+        (["bright"], ["stain"]),
+        (["bright of 0", "dark of 0"], ["bright of 1", "dark of 1"]),
+        (["bright", "dark of 0"], ["bright", "dark of 1"]),
+        (["bright", "bright"], ["bright", "dark"]),
+    ],
+)
+def test_targets_may_be_called_after_their_images(bench, first, second):
+    book = bench.workbench
+    entries = two_images(book, [first, second])
+    book.order_targets(entries)
+    assert [book.targets(e.key).outputs for e in entries] == [
+        tuple(first),
+        tuple(second),
+    ]
+
+
+@pytest.mark.parametrize("second", [["dark", "other"], ["dark"]])
+def test_a_target_in_the_place_of_another_is_refused(bench, second):
+    book = bench.workbench
+    two_images(book, [["bright", "dark"], second])
+    with pytest.raises(UserError, match="give both the same targets, called alike"):
+        book.train()
+    assert book.status.state == "ready"
+
+
+def test_predictions_go_with_their_names_when_a_target_is_removed(bench):
+    book = bench.workbench
+    (entry,) = two_images(book, [("bright", "dark")], (0,))
+    book.train()
+    bench.until(lambda: book.status.step >= 150, "steps")
+    book.stop()
+    bench.until(lambda: book.status.state == "ready", "the end")
+
+    def level(number):
+        look_anew(bench, entry)
+        return np.asarray(book.prediction(entry.key, f"live-regression-{number}")[...])
+
+    assert level(0).mean() > 400
+    assert level(1).mean() < 100
+    book.remove_targets(entry.key, {0})
+    assert 50 < level(0).mean() < 100
+    data = np.zeros((SIZE, SIZE), np.float32)
+    book.add_target(entry, data, Axes.of("YX"), "not learned yet")
+    assert 50 < level(0).mean() < 100
+    assert not level(1).any()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "places"),
+    [
+        ((), [0, 1]),
+        (("a", "b"), [0, 1]),
+        (("b", "a"), [1, 0]),
+        (("b",), [1]),
+        (("a", "b of 2"), [0, 1]),
+        (("b", "c"), [1, None]),
+        (("c", "d"), [0, 1]),
+        (("c",), [None]),
+        (("a", "b", "c"), [0, 1, None]),
+    ],
+)
+def test_which_output_is_which_image(wanted, places):
+    assert places_of(("a", "b"), wanted) == places
+    assert places_of(("a", "a"), ("a", "a")) == [0, 1]
+
+
+def test_targets_that_are_learned_stay_until_the_run_has_ended(bench):
+    book = bench.workbench
+    one, other = two_images(book, [("bright",), ()])
+    book.train()
+    bench.until(lambda: book.status.step >= 3, "steps")
+    data = np.zeros((SIZE, SIZE), np.float32)
+    with pytest.raises(UserError, match="Stop the training"):
+        book.add_target(one, data, Axes.of("YX"), "dark")
+    with pytest.raises(UserError, match="Stop the training"):
+        book.remove_targets(one.key, {0})
+    assert book.targets(one.key).outputs == ("bright",)
+    book.add_target(other, data, Axes.of("YX"), "bright")  # it joins the run
+    step = book.status.step
+    bench.until(lambda: book.status.step >= step + 5, "more steps")
+    assert book.status.state == "training"
+    book.stop()
+    bench.until(lambda: book.status.state == "ready", "the end")
+    book.add_target(one, data, Axes.of("YX"), "dark")
+    book.remove_targets(one.key, {0})
+    assert book.targets(one.key).outputs == ("dark",)
 
 
 def test_noise_is_learned_without_a_target(bench):

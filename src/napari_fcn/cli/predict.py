@@ -19,7 +19,7 @@ from napari_fcn.console import note
 if TYPE_CHECKING:
     import argparse
 
-_RESULTS = ("labels", "probabilities", "density", "image")
+_RESULTS = ("labels", "probabilities", "density", "image", "deviation")
 
 
 def add_predict(verbs: Any) -> None:
@@ -38,7 +38,8 @@ def add_predict(verbs: Any) -> None:
         "--as",
         dest="result",
         choices=_RESULTS,
-        help="what to write; labels, density or image by default, as the task has it",
+        help="what to write; labels, density or image by default, as the task has it; "
+        "deviation is by how much an image may be off",
     )
     add_tile(parser)
     parser.add_argument(

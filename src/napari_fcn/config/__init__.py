@@ -24,6 +24,7 @@ from napari_fcn.config.outputs import (
 from napari_fcn.config.scales import usual_scales
 from napari_fcn.config.tasks import (
     BLIND_SPOT,
+    HETEROSCEDASTIC,
     CountingSettings,
     ImageSettings,
     training_for,
@@ -39,6 +40,7 @@ from napari_fcn.config.training import (
 __all__ = [
     "BACKGROUND",
     "BLIND_SPOT",
+    "HETEROSCEDASTIC",
     "AugmentationConfig",
     "ClassInfo",
     "CountError",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 BLIND_SPOT = "noise2void"
 """The loss that needs no target images."""
+HETEROSCEDASTIC = "heteroscedastic"
+"""The loss that also learns by how much a prediction may be off."""
 
 
 class CountingSettings(Frozen):

@@ -100,7 +100,8 @@ class TrainingConfig(Frozen):
     weight_decay : float
         Decoupled weight decay of AdamW (Loshchilov & Hutter 2019).
     held_out : float
-        Share of each class's strokes that only score the network.
+        Share of each class's strokes, or of dotted or trusted areas, that only scores
+        the network.
     score_every : float
         Seconds between two scores on held-out strokes.
     precision : str

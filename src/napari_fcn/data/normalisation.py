@@ -143,7 +143,7 @@ def measure(
         When the image cannot be read, or holds no finite value at all.
     """
     values = _values(source, max_values)
-    own = _normalisation(values, config)
+    own = normalisation_of(values, config)
     if config.common is None:
         if not config.aligned or math.prod(source.sample_shape) < 2:
             return own
@@ -184,12 +184,12 @@ def common_range(
     """
     dtypes = {str(source.dtype) for source in sources}
     values = [_values(source, _MANY_VALUES // len(sources)) for source in sources]
-    gains = np.stack([_normalisation(mine, config).gain for mine in values])
+    gains = np.stack([normalisation_of(mine, config).gain for mine in values])
     alike = not (gains.min(axis=0) * _LIKE < gains.max(axis=0)).any()
     together = np.concatenate(values, axis=1)
     if len(dtypes) > 1 or not alike or not (np.ptp(together, axis=1) > 0).all():
         return None
-    pooled = _normalisation(together, config)
+    pooled = normalisation_of(together, config)
     high = pooled.offset + 1 / pooled.gain
     return IntensityRange(
         dtype=dtypes.pop(), low=tuple(pooled.offset.tolist()), high=tuple(high.tolist())
@@ -219,9 +219,24 @@ def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.array([np.median(f) if f.size else np.nan for f in finite], np.float32)
 
 
-def _normalisation(
+def normalisation_of(
     values: NDArray[np.float32], config: NormalisationConfig
 ) -> Normalisation:
+    """Measure the percentiles of values that were read before.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (C, n)
+        What is not finite does not count.
+    config : NormalisationConfig
+        Which percentiles become 0 and 1.
+
+    Returns
+    -------
+    Normalisation
+        Gain 1 for a constant channel, offset 0 and gain 1 for one without any finite
+        value.
+    """
     measured = [_offset_and_gain(channel, config) for channel in values]
     offset, gain = np.asarray(measured, dtype=np.float32).T
     return Normalisation(np.ascontiguousarray(offset), np.ascontiguousarray(gain))

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fcn.config import NormalisationConfig, OutputInfo
 from napari_fcn.data.annotations import LabelledImage
-from napari_fcn.data.normalisation import measure
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,10 +15,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_fcn.config import OutputInfo
     from napari_fcn.data.annotations import Annotations, Coordinates, SampleKey
     from napari_fcn.data.source import ImageSource
-
-_RANGE = NormalisationConfig(lower=0.5, upper=99.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,46 +71,6 @@ class PairedImage:
         elif isinstance(regions, np.ndarray):
             regions = (regions != 0).astype(np.uint8)
         return LabelledImage(self.image, regions, dense=True, testing=self.testing)
-
-
-def measure_outputs(
-    images: Sequence[PairedImage], names: Sequence[str] = ()
-) -> tuple[OutputInfo, ...]:
-    """Find the range of each channel of the targets, over all images.
-
-    Parameters
-    ----------
-    images : sequence of PairedImage
-        All with targets of as many channels.
-    names : sequence of str
-        What the channels show; numbered by default.
-
-    Returns
-    -------
-    tuple of OutputInfo
-        So that almost all values of the targets lie between 0 and 1.
-
-    Raises
-    ------
-    UserError
-        If targets differ in their channels.
-    """
-    targets = [item.target for item in images if item.target is not None]
-    channels = {target.n_channels for target in targets}
-    if len(channels) != 1 or len(targets) != len(images):
-        raise UserError(
-            "The targets differ in their number of channels; give each image one "
-            "target, and all targets the same channels."
-        )
-    measured = [measure(target, _RANGE) for target in targets]
-    offsets = np.median([m.offset for m in measured], axis=0)
-    scales = np.median([1 / m.gain for m in measured], axis=0)
-    count = channels.pop()
-    given = names if len(names) == count else [f"output {n + 1}" for n in range(count)]
-    return tuple(
-        OutputInfo(name=name, offset=float(offset), scale=float(scale))
-        for name, offset, scale in zip(given, offsets, scales, strict=True)
-    )
 
 
 class ImageTargets:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from napari_fcn.config import BLIND_SPOT
+from napari_fcn.config import BLIND_SPOT, HETEROSCEDASTIC
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     ImageLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-HETEROSCEDASTIC = "heteroscedastic"
 SSIM_WIDTH = 1.5
 """Standard deviation in pixels of the window (Wang et al. 2004, section III-B)."""
 _SSIM_RADIUS = 5
 _C1, _C2 = 0.01**2, 0.03**2
-_LOG_VARIANCE = 10.0
+LOG_VARIANCE = 10.0
+"""Largest logarithm of a variance that is learned, and its lowest below 0."""
 
 
 def absolute(output: Tensor, target: Tensor, seen: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ def heteroscedastic(output: Tensor, target: Tensor, seen: Tensor) -> Tensor:
     then logarithms of variances.
     """
     mean, log_variance = output.chunk(2, dim=1)
-    log_variance = log_variance.clamp(-_LOG_VARIANCE, _LOG_VARIANCE)
+    log_variance = log_variance.clamp(-LOG_VARIANCE, LOG_VARIANCE)
     error = (mean - target) ** 2 * (-log_variance).exp()
     return _mean(0.5 * (error + log_variance), seen)
 

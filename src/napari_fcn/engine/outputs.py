@@ -1,4 +1,4 @@
-"""What a model's output is turned into: labels, probabilities, density, images."""
+"""What a model's output is turned into: labels, probabilities, densities, images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from napari_fcn.config import HETEROSCEDASTIC
 from napari_fcn.engine.density_losses import densities
+from napari_fcn.engine.image_losses import LOG_VARIANCE
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,12 +18,12 @@ if TYPE_CHECKING:
     from napari_fcn.config import ClassInfo, ModelConfig
     from napari_fcn.data.normalisation import Normalisation
 
-Output = Literal["labels", "probabilities", "density", "image"]
+Output = Literal["labels", "probabilities", "density", "image", "deviation"]
 
 _BY_TASK: dict[str, tuple[Output, ...]] = {
     "segmentation": ("labels", "probabilities"),
     "density": ("density",),
-    "regression": ("image",),
+    "regression": ("image", "deviation"),
 }
 
 
@@ -34,6 +36,13 @@ def choose_output(config: ModelConfig, wanted: str | None = None) -> Output:
         If a model of this task cannot give it.
     """
     possible = _BY_TASK.get(config.task, ())
+    if config.task == "regression" and not has_deviation(config):
+        if wanted == "deviation":
+            raise UserError(
+                "The model does not know how far it may be off; ask for image, or "
+                f"train one with the loss {HETEROSCEDASTIC}."
+            )
+        possible = ("image",)
     for output in possible:
         if wanted is None or output == wanted:
             return output
@@ -43,6 +52,11 @@ def choose_output(config: ModelConfig, wanted: str | None = None) -> Output:
         f"The model is for {config.task}, which gives {' or '.join(possible)}, not "
         f"{wanted}; ask for that, or choose another model."
     )
+
+
+def has_deviation(config: ModelConfig) -> bool:
+    """Tell whether a model knows how far its images may be off."""
+    return config.regression is not None and config.regression.spread
 
 
 def output_channels(config: ModelConfig, output: Output) -> int | None:
@@ -56,7 +70,7 @@ def output_channels(config: ModelConfig, output: Output) -> int | None:
 
 
 def channel_names(config: ModelConfig) -> tuple[str, ...]:
-    """Return what the channels of densities or images show."""
+    """Return what the channels of densities, images or their deviations show."""
     if config.regression is not None:
         return tuple(o.name for o in config.regression.outputs)
     return tuple(c.name for c in config.classes)
@@ -121,6 +135,33 @@ def images_from_output(
     return values.astype(np.float32)
 
 
+def deviations_from_output(
+    output: torch.Tensor, config: ModelConfig
+) -> NDArray[np.float32]:
+    """Return by how much images may be off, in the units of the target.
+
+    Parameters
+    ----------
+    output : Tensor
+        (2 K, *spatial): K images, then the logarithms of their variances.
+    config : ModelConfig
+        Of a regression model that has them; see `has_deviation`.
+
+    Returns
+    -------
+    ndarray
+        (K, *spatial) float32, the standard deviation that is expected of the
+        difference between target and image.
+    """
+    assert config.regression is not None
+    outputs = config.regression.outputs
+    log_variance = output[len(outputs) :].clamp(-LOG_VARIANCE, LOG_VARIANCE)
+    scale = torch.tensor([o.scale for o in outputs])
+    spread = (0.5 * log_variance).exp() * scale.view(-1, *[1] * (output.ndim - 1))
+    result: NDArray[np.float32] = spread.numpy()
+    return result
+
+
 def values_of(
     output: torch.Tensor,
     config: ModelConfig,
@@ -152,6 +193,8 @@ def values_of(
         return result
     if kind == "density":
         values = density_from_output(output, config)
+    elif kind == "deviation":
+        values = deviations_from_output(output, config)
     else:
         values = images_from_output(output, config, normalisation)
     return values if output_channels(config, kind) else values[0]

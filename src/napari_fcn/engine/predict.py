@@ -201,6 +201,7 @@ def predict_source(
         where `napari_fcn.engine.outputs.output_channels` says so.
     output : str, optional
         What to write; labels, density or images by default, as the task has it.
+        See `predict_array`.
     device : str
         Where to compute.
     tile : int, optional
@@ -305,9 +306,10 @@ def predict_array(
         numpy, dask or zarr array.
     axes : str, optional
         One letter per axis, such as ``"TCYX"``; guessed from the shape by default.
-    output : {"labels", "probabilities", "density", "image"}, optional
+    output : {"labels", "probabilities", "density", "image", "deviation"}, optional
         What to return; labels, density (objects per pixel) or images by default, as
-        the task has it.
+        the task has it. The deviation is the standard deviation by which an image may
+        be off, in the same units, for models of the loss ``heteroscedastic``.
     tile : int, optional
         Edge of a tile in pixels.
     device : str
@@ -318,7 +320,13 @@ def predict_array(
     array
         numpy for numpy; a lazy dask array for dask and zarr, one task per sample.
         Axes as in the image without its channels, preceded by the classes for
-        probabilities, and by the channels of density or images that have several.
+        probabilities, and by the channels of density, images or deviation that have
+        several.
+
+    Raises
+    ------
+    UserError
+        If the channels do not fit, or the model cannot give that output.
     """
     names = axes or guess_axes(tuple(image.shape), model.config.network)
     source = ImageSource(image, Axes.of(names), model.config.network.ndim)

@@ -45,10 +45,16 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
         ("where the maxima were", "indices"),
     ),
 }
+_OWN_LOSS = {
+    "density": "Counting has a loss of its own: of the density in each pixel, and of "
+    "the number of objects in blocks.",
+    "regression": "It follows from what is predicted of the target, which is chosen in "
+    "Label & Train.",
+}
 
 
 class NetworkChoice(QWidget):
-    """A network with its settings, and a loss.
+    """A network with its settings, and a loss where it is chosen with the network.
 
     Attributes
     ----------
@@ -68,6 +74,7 @@ class NetworkChoice(QWidget):
         self.every = QCheckBox("All settings")
         self.loss = _combo((n, w.title) for n, w in LOSS_WORDS.items())
         self.about_loss = note(style=_SMALL)
+        self._own_loss = ""
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.addWidget(self.network)
@@ -107,6 +114,12 @@ class NetworkChoice(QWidget):
         self.encoder_file.show_path(training.encoder_weights)
         self._show_loss()
         self.changed.emit()
+
+    def show_task(self, task: str) -> None:
+        """Offer the losses of the task, or say where they are."""
+        self._own_loss = _OWN_LOSS.get(task, "")
+        self.loss.setVisible(not self._own_loss)
+        self._show_loss()
 
     def show_network(self, network: NetworkConfig) -> None:
         """Show another network."""
@@ -153,6 +166,9 @@ class NetworkChoice(QWidget):
         self.every.setVisible(bool(rest))
 
     def _show_loss(self) -> None:
+        if self._own_loss:
+            self.about_loss.setText(self._own_loss)
+            return
         words = LOSS_WORDS.get(str(self.loss.currentData()))
         if words is None:
             self.about_loss.setText("A loss of your own.")

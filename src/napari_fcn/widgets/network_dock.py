@@ -69,7 +69,7 @@ class NetworkDock(QWidget):
         project = self.workbench.project
         if project is not None:
             self.choice.load(project.record.network, project.record.training)
-        self._on_choice()
+        self._show_task(self.workbench.task)
         self._list_masks()
         QTimer.singleShot(0, lambda: tabify(self))
 
@@ -203,6 +203,7 @@ class NetworkDock(QWidget):
         self.workbench.answered.connect(self._on_answer)
         self.workbench.settings_changed.connect(self._on_settings)
         self.workbench.project_changed.connect(self._on_project)
+        self.workbench.task_changed.connect(self._show_task)
         self.workbench.status_changed.connect(self._show_status)
         self.scene.opened.connect(self._on_choice)
         events = self.viewer.layers.events
@@ -280,6 +281,11 @@ class NetworkDock(QWidget):
             self.workbench.set_settings(network, training)
         else:
             self.choice.load(project.record.network, project.record.training)
+
+    def _show_task(self, task: str) -> None:
+        if isalive(self):
+            self.choice.show_task(task)
+            self._on_choice()
 
     def _show_status(self, status: Status) -> None:
         if not isalive(self):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.compat import isalive
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -16,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_fcn.config import BLIND_SPOT, HETEROSCEDASTIC
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.pieces import button, note, row
 from napari_fcn.widgets.reader import read
@@ -35,12 +37,16 @@ _WAYS = (
     ("its median (absolute error)", "l1"),
     ("its structure (SSIM and absolute error)", "l1+ssim"),
     ("its structure only (SSIM)", "ssim"),
-    ("its mean and where it is unsure", "heteroscedastic"),
-    ("itself without noise (no target needed)", "noise2void"),
+    ("its mean and where it is unsure", HETEROSCEDASTIC),
+    ("itself without noise (no target needed)", BLIND_SPOT),
 )
 _HELP = (
     "Choose the image that shall be made of this one, such as a stain, or a clean or "
     "sharp picture of the same place."
+)
+_UNSURE = (
+    " A further layer, hidden at first, shows by how much the prediction may be off "
+    "(standard deviation, in the units of the target)."
 )
 _BLIND = (
     "No target is needed: the network guesses hidden pixels from their neighbours, "
@@ -68,12 +74,14 @@ class RegressPanel(QWidget):
         super().__init__()
         self.scene, self.workbench = scene, scene.workbench
         self._layers: list[Image] = []
+        self._listed: tuple[ProjectImage, ...] = ()
         self.agreement = note("Agreement appears with the first score.")
         self._make_controls()
         viewer = scene.viewer
         viewer.layers.events.inserted.connect(lambda _: self.list_layers())
         viewer.layers.events.removed.connect(lambda _: self.list_layers())
         self.workbench.scored.connect(self._on_scored)
+        self.workbench.annotated.connect(self._on_annotated)
         self.list_layers()
 
     def add_target(self) -> None:
@@ -103,9 +111,15 @@ class RegressPanel(QWidget):
                 self._add(one, pixels_of(one), one.name, path)
 
     def remove_targets(self) -> None:
-        """Take all targets of the image away; their files stay."""
-        if self.scene.image is not None:
-            self._change(targets=())
+        """Take the selected targets of the image away; their files stay."""
+        chosen = {self.list.row(item) for item in self.list.selectedItems()}
+        image = self.scene.image
+        if image is None or not chosen:
+            return
+        try:
+            self.workbench.remove_targets(image.key, chosen)
+        except UserError as error:
+            self.failed.emit(str(error))
 
     def choose_way(self) -> None:
         """Learn by another loss from the next start on."""
@@ -155,6 +169,7 @@ class RegressPanel(QWidget):
         self.open_button = button("Open…")
         self.list = QListWidget()
         self.list.setMaximumHeight(64)
+        self.list.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
         self.remove_button = button("Remove")
         self.area_button = button(
             "Draw a trusted area",
@@ -178,6 +193,7 @@ class RegressPanel(QWidget):
         self.way.activated.connect(self.choose_way)
         self.add_button.clicked.connect(self.add_target)
         self.open_button.clicked.connect(lambda: self.open_target())
+        self.list.itemSelectionChanged.connect(self._show_removable)
         self.remove_button.clicked.connect(self.remove_targets)
         self.area_button.clicked.connect(self._draw)
 
@@ -191,40 +207,49 @@ class RegressPanel(QWidget):
             self.workbench.add_target(image, data, axes, name, path)
         except UserError as error:
             self.failed.emit(str(error))
-            return
-        self._show_targets()
-        self._show_predictions()
-
-    def _change(self, **changes: object) -> None:
-        assert self.scene.image is not None
-        try:
-            self.workbench.annotate(self.scene.image.key, **changes)
-        except UserError as error:
-            self.failed.emit(str(error))
-        self._show_targets()
-        self._show_predictions()
 
     def _draw(self) -> None:
         if self.scene.targets is not None:
             self.scene.targets.draw("areas", "add_polygon")
 
-    def _show_targets(self) -> None:
-        self.list.clear()
+    def _on_annotated(self, key: str) -> None:
+        """Follow targets that were added, removed or put in another order."""
         image = self.scene.image
-        if image is None:
+        if not isalive(self) or image is None or image.key != key:
             return
+        if self._targets() != self._listed:
+            self._show_targets()
+            self._show_predictions()
+
+    def _targets(self) -> tuple[ProjectImage, ...]:
+        image = self.scene.image
+        return self.workbench.targets(image.key).targets if image else ()
+
+    def _show_targets(self) -> None:
         try:
-            names = self.workbench.targets(image.key).outputs
+            self._listed = self._targets()
         except UserError as error:
+            self._listed = ()
             self.failed.emit(str(error))
-            return
-        self.list.addItems([f"→ {name}" for name in names] or ["no target yet"])
-        self.remove_button.setEnabled(bool(names))
+        self.list.clear()
+        self.list.addItems([_line(target) for target in self._listed])
+        if not self._listed:
+            self.list.addItem("no target yet")
+            self.list.item(0).setFlags(Qt.ItemFlag.NoItemFlags)
+        self._show_removable()
+
+    def _show_removable(self) -> None:
+        chosen = bool(self.list.selectedItems())
+        self.remove_button.setEnabled(chosen)
+        self.remove_button.setToolTip(
+            "" if chosen or not self._listed else "Select a target in the list first"
+        )
 
     def _show_way(self) -> None:
-        blind = self.way.currentData() == "noise2void"
-        self.target_box.setVisible(not blind)
-        self.help.setText(_BLIND if blind else _HELP)
+        way = self.way.currentData()
+        self.target_box.setVisible(way != BLIND_SPOT)
+        unsure = _UNSURE if way == HETEROSCEDASTIC else ""
+        self.help.setText(_BLIND if way == BLIND_SPOT else _HELP + unsure)
 
     def _show_predictions(self) -> None:
         if self.scene.targets is not None and self.workbench.task == "regression":
@@ -240,6 +265,13 @@ class RegressPanel(QWidget):
             parts.append(f"PSNR {event.details['PSNR']:.1f} dB")
             parts.append(f"SSIM {event.details['SSIM']:.3f}")
         self.agreement.setText(f"On {where}: " + " · ".join(parts))
+
+
+def _line(target: ProjectImage) -> str:
+    """Return what the list says of a target."""
+    channel = target.axes.axes().channel
+    count = 1 if channel is None else target.shape[channel]
+    return f"→ {target.name}" + (f" ({count} channels)" if count > 1 else "")
 
 
 def target_axes(image: ProjectImage, layer: Image) -> Axes:

@@ -162,6 +162,11 @@ class Scene:
             return [self.prediction] if self.prediction is not None else []
         return list(self.targets.predictions.values()) if self.targets else []
 
+    @property
+    def deviations(self) -> list[Layer]:
+        """The layers that show by how much predicted images may be off."""
+        return self.targets.deviations.all() if self.targets else []
+
     def where(self) -> Visible | None:
         """Return what of the image is on the screen; None if nothing can be told."""
         project, surface = self.workbench.project, self.surface
@@ -460,5 +465,5 @@ def _title_of(value: int | None) -> str:
 def only_images(viewer: ViewerModel, scene: Scene) -> list[Image]:
     """Return the Image layers that one may work on."""
     layers = [layer for layer in viewer.layers if isinstance(layer, Image)]
-    ours = [scene.probability, *scene.overlays, *scene.wholes]
+    ours = [scene.probability, *scene.overlays, *scene.wholes, *scene.deviations]
     return [layer for layer in layers if not any(layer is x for x in ours)]

@@ -40,6 +40,16 @@ _AUGMENTATION = {
     "blur": "Blur (pixels)",
     "overlay": "Crops over each other",
 }
+_FOR_ALL = frozenset(_AUGMENTATION) - {"overlay"}
+_USED: dict[str, frozenset[str]] = {
+    "density": frozenset(_AUGMENTATION),
+    "regression": frozenset({"flip", "rotate"}),
+}
+"""How a task varies crops, where that is not what most of them do."""
+_KEPT = {
+    "density": "Dotted areas kept for scoring",
+    "regression": "Trusted areas kept for scoring",
+}
 _CHOICES = {
     "ndim": (("2D, slice by slice", 2), ("3D, whole volumes", 3)),
     "loss": tuple((words.title, name) for name, words in LOSS_WORDS.items()),
@@ -79,9 +89,12 @@ class Settings(QWidget):
         return None if shown == self._usual else shown
 
     def show_task(self, task: str) -> None:
-        """Show what there is for the task; the loss of others is chosen elsewhere."""
+        """Show what the task has a use for; the loss of others is chosen elsewhere."""
         self.training.container["loss"].visible = task == "segmentation"
-        self.augmentation.container["overlay"].visible = task == "density"
+        kept = _KEPT.get(task, _TRAINING["held_out"])
+        self.training.container["held_out"].label = kept
+        for control in self.augmentation.container:
+            control.visible = control.name in _USED.get(task, _FOR_ALL)
         chosen, self._usual = self._chosen(), usual_augmentation(task)
         self.augmentation.show(chosen or self._usual)
 

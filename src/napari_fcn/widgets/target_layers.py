@@ -14,10 +14,13 @@ from napari.layers import Image, Points, Shapes
 from napari.utils.colormaps import Colormap
 from scipy.spatial import cKDTree
 
+from napari_fcn.config import HETEROSCEDASTIC
 from napari_fcn.errors import UserError
 from napari_fcn.project.targets import Area, CountBox, Dot
+from napari_fcn.widgets.deviation_layers import DeviationLayers
 from napari_fcn.widgets.over_image import OverImage
 from napari_fcn.widgets.placement import placement
+from napari_fcn.widgets.shown_range import range_of
 from napari_fcn.workbench.live_stores import live_store
 
 if TYPE_CHECKING:
@@ -53,6 +56,8 @@ class TargetLayers(OverImage):
         Where objects are counted.
     predictions : dict
         Image layers by the class of a density, or the place of an output.
+    deviations : DeviationLayers
+        By how much predicted images may be off, where the network learns that.
     """
 
     def __init__(
@@ -68,6 +73,8 @@ class TargetLayers(OverImage):
         self.areas: Shapes | None = None
         self.boxes: Shapes | None = None
         self.predictions: dict[int, Image] = {}
+        self.deviations = DeviationLayers(viewer, workbench, layer, image)
+        self._titles: dict[int, str] = {}
         self._colours: dict[int, str] = {}
         self._scaled: set[int] = set()
         self._limits: dict[int, list[float]] = {}
@@ -103,6 +110,10 @@ class TargetLayers(OverImage):
         for number, (title, colours) in wanted.items():
             if number not in self.predictions:
                 self.predictions[number] = self._add_prediction(number, title, colours)
+            elif self._titles.get(number) != title:
+                self.predictions[number].name = self._title(title)
+        self._titles = {number: title for number, (title, _) in wanted.items()}
+        self.deviations.show(self._unsure(), list(self.predictions.values()))
         self._colours = {c.value: c.colour for c in classes}
         if self.dots is not None:
             self._colour_dots()
@@ -188,6 +199,12 @@ class TargetLayers(OverImage):
             if number not in self._scaled:
                 self._scale(number, layer)
             layer.refresh(thumbnail=False, extent=False, highlight=False)
+        self.deviations.refresh()
+
+    def follow(self, image: ProjectImage) -> None:
+        """Go where the user's layer has gone, and take its new name on."""
+        super().follow(image)
+        self.deviations.follow(image)
 
     def rescale(self) -> None:
         """Choose the range of the colours anew at the next picture."""
@@ -213,7 +230,7 @@ class TargetLayers(OverImage):
         for number in [n for n, p in self.predictions.items() if p is layer]:
             del self.predictions[number]
             return True
-        return False
+        return self.deviations.forget(layer)
 
     def remove(self) -> None:
         """Take all layers out of the viewer."""
@@ -221,6 +238,7 @@ class TargetLayers(OverImage):
         self.dots = self.areas = self.boxes = None
         self.predictions = {}
         self.rescale()
+        self.deviations.show((), ())
         for layer in layers:
             self._remove(layer)
 
@@ -247,6 +265,15 @@ class TargetLayers(OverImage):
             )
             return {n: (name, "gray") for n, name in enumerate(names)}
         return {n: (f"predicted {name}", "gray") for n, name in enumerate(names)}
+
+    def _unsure(self) -> tuple[str, ...]:
+        """Return the outputs of which the network learns how far they may be off."""
+        project = self.workbench.project
+        if self.task != "regression" or project is None:
+            return ()
+        if project.record.image_to_image.loss != HETEROSCEDASTIC:
+            return ()
+        return self.workbench.targets(self.image.key).outputs
 
     def _add_prediction(self, number: int, title: str, colours: Any) -> Image:
         store = self.workbench.prediction(self.image.key, live_store(self.task, number))
@@ -383,7 +410,7 @@ class TargetLayers(OverImage):
         if mine is not None and list(layer.contrast_limits) != mine:
             self._scaled.add(number)  # it is the user's now
             return
-        found = _range_of(np.asarray(layer._data_view, np.float32))
+        found = range_of(np.asarray(layer._data_view, np.float32))
         if found is None:
             return
         low, high = (0.0 if self.task == "density" else found[0]), found[1]
@@ -427,16 +454,6 @@ class TargetLayers(OverImage):
         )
         field = "dotted" if self.task == "density" else "trusted"
         self.workbench.annotate(key, **{field: areas})
-
-
-def _range_of(seen: NDArray[np.float32]) -> tuple[float, float] | None:
-    """Return between what almost all values lie; None while there are hardly any."""
-    seen = seen[tuple(slice(None, None, max(1, n // 512)) for n in seen.shape)]
-    values = seen[seen != 0]  # 0 is what has not been predicted yet
-    if values.size < 16:
-        return None
-    low, high = (float(v) for v in np.percentile(values, (0.5, 99.8)))
-    return (low, high) if high > low else None
 
 
 def whole_layers(

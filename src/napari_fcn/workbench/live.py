@@ -11,11 +11,23 @@ import numpy as np
 
 from napari_fcn.data.normalisation import Normalisation, measure
 from napari_fcn.engine.device import free_cache, is_out_of_memory
-from napari_fcn.engine.outputs import choose_output, output_channels, values_of
+from napari_fcn.engine.outputs import (
+    channel_names,
+    choose_output,
+    deviations_from_output,
+    has_deviation,
+    output_channels,
+    values_of,
+)
 from napari_fcn.engine.predict import predict_tile
 from napari_fcn.engine.tiling import Tile, plan_tiles
 from napari_fcn.engine.uncertainty import Mirrored, uncertainty
-from napari_fcn.workbench.live_stores import LIVE, live_numbers, live_store
+from napari_fcn.workbench.live_stores import (
+    LIVE,
+    deviation_store,
+    live_store,
+    places_of,
+)
 from napari_fcn.workbench.protocol import UNCERTAINTY, Look, Shown
 from napari_fcn.workbench.sweep import Sweep
 
@@ -273,7 +285,10 @@ class LiveView:
             scene.normalisation,
             network.compute,
         )
-        for what, values in _pictures(logits, model, scene.normalisation.of(sample)):
+        pictures = _pictures(
+            logits, model, scene.normalisation.of(sample), look.outputs
+        )
+        for what, values in pictures:
             scene.write(what, sample, tile.core, values)
         shown = _write_probability(look, sample, tile, logits, network, scene)
         where = scene.image.label_index(sample, tile.core)
@@ -307,20 +322,38 @@ def _plan(image: ImageSource, model: Model, region: Region, edge: int) -> list[T
 
 
 def _pictures(
-    logits: torch.Tensor, model: Model, normalisation: Normalisation
+    logits: torch.Tensor,
+    model: Model,
+    normalisation: Normalisation,
+    wanted: tuple[str, ...],
 ) -> list[tuple[str, NDArray[Any]]]:
     """Return what is shown of an output, by the names of the stores it belongs in."""
-    kind = choose_output(model.config)
-    values = values_of(logits, model.config, kind, normalisation)
+    config = model.config
+    kind = choose_output(config)
+    values = values_of(logits, config, kind, normalisation)
     if kind == "labels":
         return [(LIVE, values.astype(np.uint8))]
-    single = output_channels(model.config, kind) is None
-    return [
-        (live_store(model.config.task, n), plane)
-        for n, plane in zip(
-            live_numbers(model.config), [values] if single else values, strict=True
-        )
+    planes = values if output_channels(config, kind) else values[np.newaxis]
+    if kind == "density":
+        numbers = [c.value for c in config.classes]
+        return [(live_store(kind, n), x) for n, x in zip(numbers, planes, strict=True)]
+    places = places_of(channel_names(config), wanted)
+    pictures = [
+        (live_store("regression", n), x)
+        for n, x in enumerate(_arranged(planes, places))
     ]
+    if has_deviation(config):
+        unsure = _arranged(deviations_from_output(logits, config), places)
+        pictures += [(deviation_store(n), x) for n, x in enumerate(unsure)]
+    return pictures
+
+
+def _arranged(
+    planes: NDArray[np.float32], places: list[int | None]
+) -> list[NDArray[np.float32]]:
+    """Return the planes in these places; nothing (0) where there is none."""
+    nothing = np.zeros_like(planes[0])
+    return [nothing if place is None else planes[place] for place in places]
 
 
 def _write_probability(

@@ -109,6 +109,9 @@ class Look:
         Samples and regions that are predicted after what is visible.
     whole : bool
         Whether the rest of the sample is predicted, too, piece by piece.
+    outputs : tuple of str
+        For image to image: what predicted images are shown as; as the model has them
+        by default.
     """
 
     project: Path
@@ -120,6 +123,7 @@ class Look:
     task: Task = "segmentation"
     boxes: tuple[tuple[tuple[int, ...], Region], ...] = ()
     whole: bool = False
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

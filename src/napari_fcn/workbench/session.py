@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import zarr
 
-from napari_fcn.config import BLIND_SPOT, training_for
+from napari_fcn.config import training_for
 from napari_fcn.data.areas import box_of
 from napari_fcn.data.files import atomic_path
 from napari_fcn.errors import UserError
@@ -78,7 +78,7 @@ class Workbench(TargetClient):
         Raises
         ------
         UserError
-            If there is nothing to learn from.
+            If there is nothing to learn from, or targets of images do not match.
         """
         if self.status.state in ("training", "stopping"):
             return
@@ -87,6 +87,8 @@ class Workbench(TargetClient):
             return
         opened = self._opened()
         images = self._annotated_images()
+        if self.learns_targets:
+            self.order_targets(images)
         keys = {i.key for i in images}
         if any(name.split()[0] in keys for name in opened.copies):
             self._train_later = (init, anew)
@@ -101,11 +103,10 @@ class Workbench(TargetClient):
             images = opened.painted_images()
             missing = "Nothing is painted yet; paint a stroke of each class."
         else:
-            record = opened.project.record
-            blind = record.image_to_image.loss == BLIND_SPOT
+            blind = self.task == "regression" and not self.learns_targets
             images = tuple(
                 image
-                for image in record.images
+                for image in opened.project.record.images
                 if has_something(self.targets(image.key), self.task, blind=blind)
             )
             missing = (
@@ -188,6 +189,7 @@ class Workbench(TargetClient):
             self.task,
             self._boxes(image, ndim),
             whole=self.task == "density",
+            outputs=self.targets(image.key).outputs if self.learns_targets else (),
         )
         if look != self._look and image.key not in opened.copies:
             self._look = look

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_fcn.config import CountError, CountingSettings, ImageSettings
+from napari_fcn.config import BLIND_SPOT, CountError, CountingSettings, ImageSettings
 from napari_fcn.errors import UserError
 from napari_fcn.project.targets import Targets, read_targets, write_targets
 from napari_fcn.workbench import protocol
 from napari_fcn.workbench.images import keep_target
 from napari_fcn.workbench.project_client import ProjectClient
+from napari_fcn.workbench.target_order import arranged, require_alike
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from napari_fcn.config import Task
@@ -53,6 +55,13 @@ class TargetClient(ProjectClient):
     def task(self) -> Task:
         """What is learned."""
         return self.project.record.task if self.project else self._wanted
+
+    @property
+    def learns_targets(self) -> bool:
+        """Whether target images are learned, not the images themselves."""
+        if self.task != "regression" or self.project is None:
+            return False
+        return self.project.record.image_to_image.loss != BLIND_SPOT
 
     def set_task(self, task: Task) -> None:
         """Learn something else from now on; nothing that is annotated is touched.
@@ -133,20 +142,68 @@ class TargetClient(ProjectClient):
     ) -> Targets:
         """Let a network make another image of an image.
 
+        If the targets of another image are called the same, they take its order.
+
         Raises
         ------
         UserError
-            If it does not fit the image, or cannot be written.
+            If it does not fit the image, cannot be written, or what is learned just
+            now has other targets.
         """
         opened = self._opened()
         known = self.targets(image.key).targets
-        target, copy = keep_target(
-            opened.project, image, data, axes, name, path, len(known)
+        others = [
+            self.targets(i.key).targets
+            for i in opened.project.record.images
+            if i.key != image.key
+        ]
+        if known or any(len(targets) > 1 for targets in others):
+            self._require_no_run()
+        used = {f"{image.key} {t.key}" for t in known} | set(opened.copies)
+        key = next(
+            f"target-{n}" for n in count() if f"{image.key} target-{n}" not in used
         )
+        target, copy = keep_target(opened.project, image, data, axes, name, path, key)
         if copy is not None:
-            opened.copies[f"{image.key} {target.key}"] = copy
+            opened.copies[f"{image.key} {key}"] = copy
             self._set(job="copy", share=0.0)
-        return self.annotate(image.key, targets=(*known, target))
+        return self.annotate(image.key, targets=arranged((*known, target), others))
+
+    def remove_targets(self, key: str, places: Collection[int]) -> None:
+        """Take targets of an image away, by their places; their files stay.
+
+        Raises
+        ------
+        UserError
+            While targets are learned, or if it cannot be written.
+        """
+        self._require_no_run()
+        known = self.targets(key).targets
+        kept = tuple(t for n, t in enumerate(known) if n not in places)
+        self.annotate(key, targets=kept)
+
+    def _require_no_run(self) -> None:
+        """Refuse to change what a run makes of its images."""
+        if self.learns_targets and self.status.state not in ("ready", "dead"):
+            raise UserError(
+                "Stop the training that runs first; then add or remove targets."
+            )
+
+    def order_targets(self, images: Sequence[ProjectImage]) -> None:
+        """Bring the targets of images into one order, by what they are called.
+
+        Raises
+        ------
+        UserError
+            If it cannot be told which belong together, or it cannot be written.
+        """
+        before: list[tuple[str, tuple[ProjectImage, ...]]] = []
+        for image in images:
+            known = self.targets(image.key).targets
+            targets = arranged(known, (other for _, other in before))
+            require_alike(image.name, targets, before)
+            self.annotate(image.key, targets=targets)
+            before.append((image.name, targets))
 
     def set_counting(self, settings: CountingSettings) -> None:
         """Change how counting is learned from the next start on."""

@@ -94,6 +94,58 @@ def test_only_trusted_regions_count():
     assert all(np.isfinite(trainer.step(0.5)) for _ in range(3))
 
 
+def noisy_pair(seed):
+    """Two targets whose noise depends on whether the image is dark or bright."""
+    image = texture((128, 128), seed)
+    noise = np.random.default_rng(seed).normal(0, 1, (2, *image.shape))
+    spread = np.where(image > 0, 100, 30) * np.array([1, 0.01]).reshape(2, 1, 1)
+    target = np.stack([500 + 100 * image, 3 - image]) + spread * noise
+    return PairedImage(source(image), source(target, "CYX")), spread
+
+
+def test_a_model_tells_how_far_it_may_be_off_in_the_units_of_the_target(tmp_path):
+    import dask.array as da
+
+    config = QUICK.model_copy(update={"loss": "heteroscedastic"})
+    fit(noisy_pair(0)[0], 250, config).save(tmp_path / "m.safetensors")
+    model = load_model(tmp_path / "m.safetensors")
+    item, spread = noisy_pair(1)
+    image = item.image.data
+    found = model.predict(image, output="deviation")
+    assert found.shape == spread.shape
+    assert found.dtype == np.float32
+    for mine, true in zip(found, spread, strict=True):
+        for side in (image > 0.5, image < -0.5):
+            expected = true[side].mean()
+            assert np.median(mine[side]) == pytest.approx(expected, rel=0.4)
+    lazy = model.predict(da.from_array(image), output="deviation", axes="YX")
+    np.testing.assert_allclose(lazy.compute(), found, rtol=1e-4)
+    assert not np.allclose(model.predict(image), found)
+
+
+def test_deviation_is_refused_where_a_model_has_none():
+    squared = fit(pair(), 2)
+    with pytest.raises(UserError, match=r"ask for image, or train .* heteroscedastic"):
+        squared.predict(texture(), output="deviation")
+    with pytest.raises(UserError, match="gives image, not labels"):
+        squared.predict(texture(), output="labels")
+
+
+def test_what_is_not_trusted_does_not_blunt_what_is_learned():
+    """A saturated quarter once set the units, and the rest was flat in them."""
+    image = texture()
+    target, regions = 200 + 50 * image**2, np.ones((96, 96), np.uint8)
+    target[:48, :48] = 60000
+    regions[:48, :48] = 0
+    model = fit(PairedImage(source(image), source(target), regions))
+    (output,) = model.config.regression.outputs
+    assert output.offset == pytest.approx(200, abs=5)
+    usual = np.percentile(target[regions > 0], 99.5)
+    assert output.offset + output.scale == pytest.approx(usual, rel=0.3)
+    found = model.predict(image)
+    assert compare_images(target, found, regions > 0).pearson > 0.85
+
+
 def test_noise_is_removed_without_clean_images():
     clean = 10 * texture((160, 160)) + 200
     noisy = clean + np.random.default_rng(1).normal(0, 5, clean.shape)

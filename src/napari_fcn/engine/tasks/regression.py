@@ -9,7 +9,8 @@ import torch
 
 from napari_fcn.config import ClassInfo, ModelConfig, OutputInfo, RegressionConfig
 from napari_fcn.data.annotations import Annotations
-from napari_fcn.data.pairs import ImageTargets, measure_outputs
+from napari_fcn.data.output_ranges import measure_outputs
+from napari_fcn.data.pairs import ImageTargets
 from napari_fcn.engine.blind_spot import hide_pixels
 from napari_fcn.engine.dihedral import vary_both_exactly
 from napari_fcn.engine.image_losses import SumOfImageLosses
@@ -64,14 +65,6 @@ class Regression(Task):
         self.seed = config.seed
         self._loss = SumOfImageLosses.of(config.loss_for(DEFAULT_LOSS))
         self._require_targets(images)
-        if self._loss.blind:
-            names = [f"channel {n + 1}" for n in range(channels)]
-            outputs = tuple(OutputInfo(name=name) for name in names)
-        else:
-            outputs = measure_outputs(images, config.output_names)
-        regression = RegressionConfig(
-            outputs=outputs, spread=self._loss.spread, of_the_image=self._loss.blind
-        )
         self.annotations = Annotations(
             [item.trusted() for item in images],
             [TRUSTED],
@@ -80,6 +73,14 @@ class Regression(Task):
         )
         if not sum(self.annotations.class_pixels()):
             raise UserError("No region is trusted; mark one, or trust whole images.")
+        if self._loss.blind:
+            names = [f"channel {n + 1}" for n in range(channels)]
+            outputs = tuple(OutputInfo(name=name) for name in names)
+        else:
+            outputs = measure_outputs(images, self.annotations, config.output_names)
+        regression = RegressionConfig(
+            outputs=outputs, spread=self._loss.spread, of_the_image=self._loss.blind
+        )
         self.config = ModelConfig(
             task="regression",
             network=with_channels(network, channels, regression.channels),
