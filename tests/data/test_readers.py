@@ -164,6 +164,7 @@ def _file(path, content: bytes):
         max_size=20,
     ),
 )
+@example("tiles.tif", [(0.5011489105857603, 95)])  # tiles of 25 gigabytes
 def test_files_with_wrong_bytes(files, tmp_path, name, changes):
     content = bytearray(files[name])
     for place, value in changes:

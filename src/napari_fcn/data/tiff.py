@@ -118,9 +118,9 @@ def _check_extent(series: Any, path: Path) -> None:
         p.parent.filehandle.size for p in {id(p.parent): p for p in pages}.values()
     )
     parent_files = getattr(series, "is_multifile", False)
-    if page.nbytes > max(_GIBIBYTE, _MAX_RATIO * held) or (
-        not parent_files and series.nbytes > max(_GIBIBYTE, _MAX_RATIO * held)
-    ):
+    tile = math.prod(page.chunks) * page.dtype.itemsize  # decoded as a whole
+    promised = max(page.nbytes, tile, 0 if parent_files else series.nbytes)
+    if promised > max(_GIBIBYTE, _MAX_RATIO * held):
         raise _damaged(path)
     if page.compression > 1 and page.compression not in tifffile.TIFF.DECOMPRESSORS:
         name = getattr(page.compression, "name", page.compression)
