@@ -17,6 +17,7 @@ from napari_fcn.engine import solved_head
 from napari_fcn.engine import trainer as trainer_module
 from napari_fcn.engine.shipped import SHIPPED, head_covariance, start_from_shipped
 from napari_fcn.engine.solved_head import body_features
+from napari_fcn.engine.teacher import TRUST
 from napari_fcn.engine.train import Budget, train
 from napari_fcn.engine.trainer import Trainer
 from napari_fcn.networks import build_network
@@ -206,6 +207,32 @@ def test_a_class_that_is_only_there_for_testing_is_not_chosen_nor_in_the_way():
     assert dice(found, truth) > 0.8
     assert set(np.unique(found).tolist()) == {0, 2}
     assert np.isfinite(trainer.step())
+
+
+def test_the_average_covers_the_steps_since_one_painted_the_fewer_is_painted(
+    monkeypatch,
+):
+    asked: list[float] = []
+
+    def note(_, since):
+        asked.append(since)
+        return 0.1
+
+    monkeypatch.setattr(trainer_module, "averaging_rate", note)
+    item, truth = painted()
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    for _ in range(3):
+        trainer.step()
+    trainer.refresh({0: None})
+    trainer.step()
+    assert asked == [0, 1, 2, 0]
+    asked.clear()
+    full = LabelledImage(item.image, truth.astype(np.uint8) + 1)
+    trainer = Trainer([full], CLASSES, CONFIG, NetworkConfig())
+    for _ in range(2):
+        trainer.step()
+    learned = sum(trainer.annotations.class_pixels(testing=False))
+    assert asked == [0, pytest.approx(TRUST / learned)]
 
 
 def test_without_shipped_weights_a_network_starts_from_nothing():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_fcn.engine.masked import IGNORE
-from napari_fcn.engine.teacher import TRUST, teacher_loss
+from napari_fcn.engine.teacher import TRUST, teacher_loss, trust
 
 WANTED = torch.tensor([2.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 8, 8)
 UNDECIDED = torch.zeros(1, 2, 8, 8)
@@ -24,6 +24,11 @@ def test_it_counts_less_the_more_is_annotated():
     )
     assert one == pytest.approx(np.log(2), rel=1e-5)  # of an undecided network
     assert one == pytest.approx(4 * four)
+
+
+def test_what_is_known_is_trusted_against_few_annotated_pixels():
+    assert [trust(n) for n in (0, 1, TRUST)] == [1, 1, 1]
+    assert trust(4 * TRUST) == 0.25
 
 
 def test_nothing_is_better_than_to_agree():

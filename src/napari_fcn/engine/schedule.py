@@ -44,7 +44,7 @@ def gentle_factor(step: int) -> float:
     return _GENTLE * min(1.0, (step + 1) / _GENTLE_STEPS)
 
 
-def averaging_rate(step: int, since: int | None = None) -> float:
+def averaging_rate(step: int, since: float | None = None) -> float:
     """Return how much of the current weights enters the moving average.
 
     The window grows with the run (a seventh of it) up to 200 steps, so that the
@@ -59,8 +59,9 @@ def averaging_rate(step: int, since: int | None = None) -> float:
     ----------
     step : int
         Of the run.
-    since : int, optional
-        Steps since the annotation changed, where the network knew something.
+    since : float, optional
+        Steps since the annotation changed, where the network knew something; the less
+        that is to be trusted, the fewer.
     """
     window = step / 7 if since is None else max(step / 7, _GENTLE_STEPS + since)
     return 1.0 / min(200.0, max(1.0, window))

@@ -13,6 +13,14 @@ TRUST = 2000
 """How many annotated pixels weigh as much as what the teacher says of the others."""
 
 
+def trust(annotated: int) -> float:
+    """Return how far what is known may be trusted against so many annotated pixels.
+
+    1 up to 2000 pixels, and then the less, the more they are.
+    """
+    return min(1.0, TRUST / max(1, annotated))
+
+
 def teacher_loss(
     wanted: Tensor, output: Tensor, target: Tensor, annotated: int
 ) -> Tensor:

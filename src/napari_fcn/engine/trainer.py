@@ -30,7 +30,7 @@ from napari_fcn.engine.schedule import (
 from napari_fcn.engine.shipped import SHIPPED, start_from_shipped
 from napari_fcn.engine.tasks import start_task
 from napari_fcn.engine.tasks.base import DEFAULT_BATCH
-from napari_fcn.engine.teacher import teacher_loss
+from napari_fcn.engine.teacher import teacher_loss, trust
 from napari_fcn.engine.tiling import round_up
 from napari_fcn.engine.transfer import transfer_weights
 from napari_fcn.errors import UserError
@@ -345,7 +345,10 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        since = self.step_number - self._changed_at if self.start == SHIPPED else None
+        since = None
+        if self.start == SHIPPED:
+            annotated = sum(self.annotations.class_pixels(testing=False))
+            since = trust(annotated) * (self.step_number - self._changed_at)
         rate = averaging_rate(self.step_number, since)
         mine, theirs = self._average.state_dict(), self._network.state_dict()
         for name, tensor in mine.items():
