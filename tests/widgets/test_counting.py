@@ -159,8 +159,17 @@ def test_points_of_another_layer_become_dots_once(window, spots):
     said = f"{len(places) - 2} of {len(places) + 1} points of found became dots"
     assert said in window.train.message.text()
     assert {d.value for d in targets(window).dots} == {2}
-    panel.take_dots(found)
+    # of two layers one is chosen; what it has is there already
+    viewer.add_points(np.zeros((0, 2)), name="none")
+    QTest.mouseClick(panel.take_button, Qt.MouseButton.LeftButton)
+    chosen = {action.text(): action for action in panel.menu.actions()}
+    assert set(chosen) == {"found", "none"}
+    panel.menu.close()
+    chosen["found"].trigger()
+    assert f"0 of {len(found.data)} points" in window.train.message.text()
     assert len(targets(window).dots) == len(places)
+    chosen["none"].trigger()
+    assert "0 of 0 points" in window.train.message.text()
 
     # deleted by hand, the dots stay on disk, and Start shows them again
     viewer.layers.remove(window.host.scene.targets.dots)

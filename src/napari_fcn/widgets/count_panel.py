@@ -198,12 +198,12 @@ class CountPanel(QWidget):
         elif len(layers) == 1:
             self.take_dots(layers[0])
         else:
-            menu = QMenu(self)
+            self.menu.clear()
             for layer in layers:
-                menu.addAction(layer.name, lambda one=layer: self.take_dots(one))
-            menu.popup(
-                self.take_button.mapToGlobal(self.take_button.rect().bottomLeft())
-            )
+                action = self.menu.addAction(layer.name)
+                action.triggered.connect(lambda _, one=layer: self.take_dots(one))
+            corner = self.take_button.rect().bottomLeft()
+            self.menu.popup(self.take_button.mapToGlobal(corner))
 
     def measure_size(self) -> None:
         """Let the user draw one object; its diameter becomes the size of the class."""
@@ -273,6 +273,7 @@ class CountPanel(QWidget):
             "Copy the points of another layer: of a table that was opened in napari, "
             "or the objects found, to be put right by hand",
         )
+        self.menu = QMenu(self)
         self.number = QLabel()
         self.size = QDoubleSpinBox()
         self.size.setRange(0, 10_000)
