@@ -172,6 +172,15 @@ def test_how_far_a_prediction_may_be_off_is_a_hidden_layer(window, pair):
     assert np.median(found[:, 70:]) > 1.5 * np.median(found[:, :58]) > 20
     window.viewer.layers.remove(layer)
     assert not scene.deviations
+    # deleted by hand and shown again, it finds its colours anew; so does a prediction
+    window.viewer.layers.remove(scene.targets.predictions[0])
+    panel.choose_way()
+    (layer,) = scene.deviations
+    layer.visible = True
+    window.until(lambda: layer.contrast_limits[1] > 50, "colours in its units again")
+    again = scene.targets.predictions[0]
+    scene.targets.refresh()
+    window.until(lambda: again.contrast_limits[1] > 50, "colours of the prediction")
     panel.way.setCurrentIndex(panel.way.findData("l2"))
     panel.choose_way()
     assert not scene.deviations

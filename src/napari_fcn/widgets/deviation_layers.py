@@ -81,6 +81,7 @@ class DeviationLayers(OverImage):
         for number, (_, mine) in self.shown.items():
             if mine is layer:
                 del self.shown[number]
+                self._limits.pop(number, None)
                 return True
         return False
 

@@ -14,7 +14,7 @@ from napari.layers import Image, Points, Shapes
 from napari.utils.colormaps import Colormap
 from scipy.spatial import cKDTree
 
-from napari_fcn.config import HETEROSCEDASTIC
+from napari_fcn.config import BLIND_SPOT, HETEROSCEDASTIC
 from napari_fcn.errors import UserError
 from napari_fcn.project.targets import Area, CountBox, Dot
 from napari_fcn.widgets.deviation_layers import DeviationLayers
@@ -229,6 +229,8 @@ class TargetLayers(OverImage):
                 return True
         for number in [n for n, p in self.predictions.items() if p is layer]:
             del self.predictions[number]
+            self._scaled.discard(number)
+            self._limits.pop(number, None)
             return True
         return self.deviations.forget(layer)
 
@@ -256,7 +258,7 @@ class TargetLayers(OverImage):
             }
         names = self.workbench.targets(self.image.key).outputs
         project = self.workbench.project
-        if project is not None and project.record.image_to_image.loss == "noise2void":
+        if project is not None and project.record.image_to_image.loss == BLIND_SPOT:
             channel = self.image.axes.axes().channel
             count = 1 if channel is None else self.image.shape[channel]
             names = tuple(
