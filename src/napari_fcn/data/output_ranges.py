@@ -70,11 +70,11 @@ def measure_outputs(
             "The targets differ in their number of channels; give each image one "
             "target, and all targets the same channels."
         )
-    places = [_places(annotations, number) for number in range(len(images))]
+    places = _places(annotations)
     measured = [
-        _measure(target, annotations, number, found)
-        for number, (target, found) in enumerate(zip(targets, places, strict=True))
-        if found
+        _measure(target, annotations, number, places[number])
+        for number, target in enumerate(targets)
+        if places[number]
     ]
     if not measured:
         raise UserError(
@@ -90,15 +90,18 @@ def measure_outputs(
     )
 
 
-def _places(annotations: Annotations, number: int) -> list[Place]:
-    """Return tiles of an image with pixels to learn from, evenly spread if many."""
-    shape = annotations.spatial_shape(number)
-    found: list[Place] = []
-    for (image, sample), coordinates in annotations.by_class(held=False)[0]:
-        if image == number:
-            found += product([sample], _tiles(coordinates, shape))
-    chosen = np.linspace(0, len(found) - 1, min(len(found), _MOST_TILES))
-    return [found[i] for i in chosen.astype(int)]
+def _places(annotations: Annotations) -> list[list[Place]]:
+    """Return tiles of each image with pixels to learn from, evenly spread if many."""
+    found: list[list[Place]] = [[] for _ in annotations.images]
+    for (number, sample), coordinates in annotations.by_class(held=False)[0]:
+        tiles = _tiles(coordinates, annotations.spatial_shape(number))
+        found[number] += product([sample], tiles)
+    return [_spread(places) for places in found]
+
+
+def _spread(places: list[Place]) -> list[Place]:
+    chosen = np.linspace(0, len(places) - 1, min(len(places), _MOST_TILES))
+    return [places[i] for i in chosen.astype(int)]
 
 
 def _tiles(coordinates: Coordinates, shape: tuple[int, ...]) -> list[tuple[slice, ...]]:

@@ -18,7 +18,7 @@ def trust(annotated: int) -> float:
 
     1 up to 2000 pixels, and then the less, the more they are.
     """
-    return min(1.0, TRUST / max(1, annotated))
+    return min(1.0, _weight(annotated))
 
 
 def teacher_loss(
@@ -51,4 +51,8 @@ def teacher_loss(
     free = target == IGNORE
     apart = -(wanted.float().softmax(1) * output.float().log_softmax(1)).sum(1)
     mean = (apart * free).sum() / free.sum().clamp(min=1)
-    return TRUST / max(1, annotated) * mean
+    return _weight(annotated) * mean
+
+
+def _weight(annotated: int) -> float:
+    return TRUST / max(1, annotated)

@@ -316,8 +316,12 @@ class Trainer:
     def _from_teacher(self, image: Tensor, output: Tensor, target: Tensor) -> Tensor:
         with torch.no_grad(), self.compute.autocast():
             wanted = self._average(image)
-        annotated = sum(self.annotations.class_pixels(testing=False))
-        return teacher_loss(wanted, output, target, annotated)
+        return teacher_loss(wanted, output, target, self._annotated)
+
+    @property
+    def _annotated(self) -> int:
+        """How many pixels are learned from."""
+        return sum(self.annotations.class_pixels(testing=False))
 
     def _follow_statistics(self) -> None:
         """Let batch norm average all steps so far at first, then the latest ones.
@@ -347,8 +351,7 @@ class Trainer:
     def _update_average(self) -> None:
         since = None
         if self.start == SHIPPED:
-            annotated = sum(self.annotations.class_pixels(testing=False))
-            since = trust(annotated) * (self.step_number - self._changed_at)
+            since = trust(self._annotated) * (self.step_number - self._changed_at)
         rate = averaging_rate(self.step_number, since)
         mine, theirs = self._average.state_dict(), self._network.state_dict()
         for name, tensor in mine.items():

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import zarr
-from napari.layers import Image, Labels, Points
+from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_fcn.errors import UserError
@@ -150,9 +150,9 @@ class Scene:
         """Whether the user has left one of our layers of the task in the viewer."""
         if self.workbench.task == "segmentation":
             return self.strokes in self.viewer.layers
-        ours = self.targets.all() if self.targets is not None else []
         if self.workbench.task == "density":
-            ours = [x for x in ours if isinstance(x, Points)]
+            return self.targets is not None and self.targets.dots in self.viewer.layers
+        ours = self.targets.all() if self.targets is not None else []
         return any(layer in self.viewer.layers for layer in ours)
 
     @property

@@ -100,7 +100,7 @@ def keep_target(
     axes: Axes,
     name: str,
     path: Path | None,
-    key: str,
+    number: int,
 ) -> tuple[ProjectImage, Copy | None]:
     """Take a target of an image into a project, linked or copied as images are.
 
@@ -112,8 +112,8 @@ def keep_target(
         The image it belongs to.
     data, axes, name, path
         As for `add_image`.
-    key : str
-        Like that of no other target of the image. What a target that was removed has
+    number : int
+        That of no other target of the image. What a target that was removed has
         left under it is replaced.
 
     Raises
@@ -131,12 +131,12 @@ def keep_target(
             f"{image.label_shape}, channels left out; choose the target of this image."
         )
     copy = None
-    number = key.removeprefix("target-")
     kept = project.folder / "targets" / f"{image.key}-{number}.zarr"
     place, kind = _link(data, axes, path) or (kept, "zarr")
     if place == kept:
         remove(kept)
         copy = _copy_to(kept, data, axes.spatial(2))
+    key = f"target-{number}"
     return project.describe(key, name, place, kind, axes, shape), copy
 
 

@@ -160,12 +160,12 @@ class TargetClient(ProjectClient):
         if known or any(len(targets) > 1 for targets in others):
             self._require_no_run()
         used = {f"{image.key} {t.key}" for t in known} | set(opened.copies)
-        key = next(
-            f"target-{n}" for n in count() if f"{image.key} target-{n}" not in used
+        number = next(n for n in count() if f"{image.key} target-{n}" not in used)
+        target, copy = keep_target(
+            opened.project, image, data, axes, name, path, number
         )
-        target, copy = keep_target(opened.project, image, data, axes, name, path, key)
         if copy is not None:
-            opened.copies[f"{image.key} {key}"] = copy
+            opened.copies[f"{image.key} {target.key}"] = copy
             self._set(job="copy", share=0.0)
         return self.annotate(image.key, targets=arranged((*known, target), others))
 
