@@ -55,7 +55,7 @@ def test_both_kinds_of_files(learned, tmp_path, suffix, wrap):
 
 
 @pytest.mark.parametrize(("channels", "others"), [(1, 0), (2, 0), (3, 2), (1, 2)])
-def test_other_channels_enter_as_grey_and_coordinates_not_at_first(
+def test_a_grey_image_is_grey_in_any_channels_and_coordinates_count_not_at_first(
     learned, channels, others
 ):
     encoder = Encoder(channels + others)

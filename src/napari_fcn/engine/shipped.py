@@ -28,10 +28,10 @@ _COVERAGE = 1
 def start_from_shipped(network: nn.Module) -> bool:
     """Copy the shipped weights into a network of the same form, whatever its channels.
 
-    The weights were learned on three colours in 2D. An image with other channels
-    enters as if it were grey, shared evenly between the channels. In 3D each kernel
-    lies in the middle plane of the larger one, so that the network begins as the 2D
-    one on each section.
+    The weights were learned on three colours in 2D. The channels of other images take
+    turns in being red, green and blue; one alone is all three. In 3D each kernel lies
+    in the middle plane of the larger one, so that the network begins as the 2D one on
+    each section.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ def conv_layers(
 
 
 def for_channels(kernel: torch.Tensor, channels: int) -> torch.Tensor:
-    """Let a kernel see an image with other channels as if it were grey.
+    """Let a kernel see an image with other channels than it was learned for.
 
     Parameters
     ----------
@@ -83,13 +83,19 @@ def for_channels(kernel: torch.Tensor, channels: int) -> torch.Tensor:
     Returns
     -------
     Tensor
-        (O, channels, Y, X); each channel has an even share of all weights, unless the
-        image has as many channels as the kernel.
+        (O, channels, Y, X), for which the channels take turns in being what the kernel
+        has learned: of red, green and blue, a fourth channel is red with the first.
+        What several are, is their mean; what none is, that of all. So channels are told
+        apart, and an image whose channels are all alike is grey.
     """
-    if kernel.shape[1] == channels:
-        return kernel
-    grey = kernel.sum(1, keepdim=True) / channels
-    return grey.expand(-1, channels, -1, -1)
+    learned = kernel.shape[1]
+    mixed = kernel.new_zeros(learned, channels)
+    for own in range(learned):
+        mixed[own, own::learned] = 1
+        if own >= channels:
+            mixed[own] = 1
+    mixed /= mixed.sum(1, keepdim=True)
+    return torch.einsum("oi...,ic->oc...", kernel, mixed)
 
 
 def batch_norms(network: nn.Module) -> Iterator[nn.modules.batchnorm._BatchNorm]:

@@ -78,8 +78,8 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
 def start_encoder(encoder: nn.Module, weights: dict[str, Tensor], channels: int) -> int:
     """Copy the weights of an encoder, whatever it saw before had three colours.
 
-    An image with other channels enters as if it were grey, shared evenly between the
-    channels. Channels that are not of the image, such as coordinates, have no weight
+    The channels of other images take turns in being red, green and blue; one alone is
+    all three. Channels that are not of the image, such as coordinates, have no weight
     at first.
 
     Parameters
