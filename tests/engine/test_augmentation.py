@@ -161,14 +161,50 @@ def test_sections_of_a_volume_move_alike() -> None:
 
 def test_contrast_keeps_the_mean_and_brightness_shifts_it() -> None:
     image, target = batch((16, 16), n=32)
-    contrasted, _ = augmenter(2, contrast=0.5)(image, target)
+    contrasted, _ = augmenter(2, contrast=0.5, each_channel=False)(image, target)
     torch.testing.assert_close(contrasted.mean((2, 3)), image.mean((2, 3)))
     factor = (contrasted.std((2, 3)) / image.std((2, 3))).log()
     assert factor.abs().max() <= 0.501
     assert factor.std() > 0.1
-    shift = augmenter(2, brightness=0.5)(image, target)[0] - image
+    together = augmenter(2, brightness=0.5, each_channel=False)
+    shift = together(image, target)[0] - image
     assert shift.std((1, 2, 3)).max() < 1e-6
     assert 0.3 < shift.abs().max() <= 0.501
+
+
+@pytest.mark.parametrize("spatial", [(16, 16), (3, 16, 16)])
+def test_channels_vary_by_themselves_too(spatial) -> None:
+    image, target = batch(spatial, n=32)
+    everywhere = tuple(range(2, image.ndim))
+    shift = augmenter(len(spatial), brightness=0.5)(image, target)[0] - image
+    assert shift.std(everywhere).max() < 1e-6
+    shift = shift.mean(everywhere)
+    assert 0.501 < shift.abs().max() <= 1.001
+    assert (shift[:, 0] - shift[:, 1]).abs().median() > 0.1
+    contrasted, _ = augmenter(len(spatial), contrast=0.5)(image, target)
+    factor = (contrasted.std(everywhere) / image.std(everywhere)).log()
+    assert (factor[:, 0] - factor[:, 1]).abs().median() > 0.1
+    torch.testing.assert_close(contrasted.mean(everywhere), image.mean(everywhere))
+
+
+def test_an_image_of_one_channel_varies_no_more_for_it() -> None:
+    image, _ = batch((16, 16))
+    grey = image[:, :1]
+    light = {"brightness": 0.5, "contrast": 0.5}
+    one = augmenter(2, **light).vary_light(grey)
+    assert torch.equal(one, augmenter(2, **light, each_channel=False).vary_light(grey))
+
+
+def test_light_alone_varies_without_blur_noise_and_places() -> None:
+    image, _ = batch((16, 16))
+    assert not augmenter(2, noise=1, blur=1).varies_light
+    assert torch.equal(augmenter(2, noise=1, blur=1).vary_light(image), image)
+    config = AugmentationConfig(**{**OFF, "brightness": 1})
+    seeing_places = Augmenter(config, 2, torch.Generator(), "cpu", places=1)
+    assert seeing_places.varies_light
+    varied = seeing_places.vary_light(image)
+    assert torch.equal(varied[:, 1], image[:, 1])
+    assert not torch.equal(varied[:, 0], image[:, 0])
 
 
 def test_noise_and_blur_touch_some_samples_only() -> None:

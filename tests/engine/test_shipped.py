@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from napari_fcn.config import (
+    AugmentationConfig,
     NetworkConfig,
     TrainingConfig,
     classes_from_values,
@@ -24,6 +25,7 @@ from napari_fcn.networks import build_network
 
 CLASSES = classes_from_values([1, 2])
 CONFIG = TrainingConfig(device="cpu", precision="float32")
+SAME_LIGHT = AugmentationConfig(brightness=0, contrast=0)
 
 
 def painted():
@@ -69,6 +71,20 @@ def test_a_grey_image_gives_the_same_features_in_any_number_of_channels(channels
     expected = body_features(one, grey)
     found = body_features(more, grey.expand(-1, channels, -1, -1))
     assert torch.allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_channels_that_add_up_to_a_constant_are_told_apart(channels):
+    """As when one kind of cells is stained in red and another one in green."""
+    item, truth = painted()
+    grey = item.image.data
+    stained = np.stack([grey, 1 - grey] * (channels // 2))
+    source = ImageSource(stained, Axes.of("CYX"), 2, "stained")
+    trainer = Trainer(
+        [LabelledImage(source, item.labels)], CLASSES, CONFIG, NetworkConfig()
+    )
+    found = trainer.live_model().predict(stained)
+    assert dice(found == 2, truth) > 0.8
 
 
 def test_in_3d_equal_sections_give_the_features_of_one():
@@ -255,13 +271,35 @@ def test_the_last_layer_is_solved_with_the_prior_of_the_shipped_body():
     item, _ = painted()
     trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
     network = trainer._average
-    painted_pixels = trainer.task.painted_features(network, (128, 128), "cpu")
+    augment = trainer._augment
+    augment.generator.manual_seed(trainer._seed)  # for the same lights again
+    painted_pixels = trainer.task.painted_features(network, (128, 128), augment, "cpu")
     weight, bias = solved_head.head_of(network)
     expected = solved_head.solve_head(*painted_pixels, 2, head_covariance())
     without = solved_head.solve_head(*painted_pixels, 2, torch.eye(16))
     assert torch.allclose(weight, expected[0], atol=1e-3)
     assert torch.allclose(bias, expected[1], atol=1e-3)
     assert not torch.allclose(weight, without[0], atol=1e-2)
+
+
+def test_the_last_layer_is_solved_from_other_lights_too():
+    item, _ = painted()
+    features = {}
+    for light, config in {
+        "others": CONFIG,
+        "the same": CONFIG.model_copy(update={"augmentation": SAME_LIGHT}),
+    }.items():
+        trainer = Trainer([item], CLASSES, config, NetworkConfig())
+        network = build_network(trainer.model_config.network).eval()
+        start_from_shipped(network)
+        features[light], classes = trainer.task.painted_features(
+            network, (128, 128), trainer._augment, "cpu"
+        )
+        assert features[light].shape[1] == len(classes) == (item.labels > 0).sum()
+    (alone,), (same_light, *others) = features["the same"], features["others"]
+    assert len(others) == 2
+    assert torch.allclose(same_light, alone, atol=1e-4)
+    assert all((other - alone).abs().max() > 0.1 for other in others)
 
 
 def test_much_more_of_each_class_is_known_before_the_next_step():

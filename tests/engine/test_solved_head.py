@@ -102,7 +102,7 @@ def test_a_class_without_pixels_is_never_chosen():
     order = torch.arange(60) % 3
     there = torch.tensor([1, 3, 4])
     covariance = torch.eye(5) + 0.5
-    weight, bias = solve_head(features, there[order], 6, covariance)
+    weight, bias = solve_head(features[None], there[order], 6, covariance)
     anywhere = 100 * torch.randn(1000, 5, generator=random)
     logits = anywhere @ weight.T + bias
     assert set(logits.argmax(1).tolist()) == {1, 3, 4}
@@ -115,8 +115,9 @@ def test_of_two_scales_the_finer_one_counts_twice():
     random = torch.Generator().manual_seed(6)
     classes = torch.arange(80) % 2
     scales = [torch.randn(80, 3, generator=random) + classes[:, None] for _ in "ab"]
-    weight, bias = solve_head(torch.cat(scales, 1), classes, 2, torch.eye(3))
-    apart = [solve_head(features, classes, 2, torch.eye(3)) for features in scales]
+    joined = torch.cat(scales, 1)[None]
+    weight, bias = solve_head(joined, classes, 2, torch.eye(3))
+    apart = [solve_head(part[None], classes, 2, torch.eye(3)) for part in scales]
     logits = torch.stack([f @ w.T + b for f, (w, b) in zip(scales, apart, strict=True)])
     found = torch.cat(scales, 1) @ weight.T + bias
     expected = 2 / 3 * logits[0] + 1 / 3 * logits[1]

@@ -28,6 +28,8 @@ class AugmentationConfig(Frozen):
         Standard deviation in pixels of the smooth random displacement.
     brightness, contrast : float
         Largest shift and log-factor of the normalised intensities.
+    each_channel : bool
+        Vary brightness and contrast of each channel by itself, too.
     noise : float
         Largest standard deviation of added Gaussian noise.
     blur : float
@@ -43,13 +45,21 @@ class AugmentationConfig(Frozen):
     elastic: float = Field(default=2.0, ge=0, le=20)
     brightness: float = Field(default=0.2, ge=0, le=2)
     contrast: float = Field(default=0.3, ge=0, le=2)
+    each_channel: bool = True
     noise: float = Field(default=0.1, ge=0, le=2)
     blur: float = Field(default=1.0, ge=0, le=5)
     overlay: float = Field(default=0.0, ge=0, le=1)
 
 
 _COUNTING = AugmentationConfig(
-    scale=0, elastic=0, brightness=0, contrast=0, noise=0.03, blur=0, overlay=0.5
+    scale=0,
+    elastic=0,
+    brightness=0,
+    contrast=0,
+    each_channel=False,
+    noise=0.03,
+    blur=0,
+    overlay=0.5,
 )
 
 

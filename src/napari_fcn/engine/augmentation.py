@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from napari_fcn.engine.losses import IGNORE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from napari_fcn.config.training import AugmentationConfig
@@ -222,6 +224,11 @@ class Augmenter:
     def vary_intensity(self, image: Tensor) -> Tensor:
         """Vary contrast (about the mean of each channel), brightness, blur, noise.
 
+        The channels of a stained or many-coloured image vary by themselves, too, since
+        stains differ from slide to slide (Tellez et al. 2019, "Quantifying the effects
+        of data augmentation and stain color normalization in convolutional neural
+        networks for computational pathology").
+
         Parameters
         ----------
         image : Tensor
@@ -233,23 +240,65 @@ class Augmenter:
             float32 (N, C, *spatial).
         """
         if self.places:
-            seen, places = image[:, : -self.places], image[:, -self.places :]
-            return torch.cat([self._vary(seen), places], 1)
+            return self._without_places(self._vary, image)
         return self._vary(image)
 
+    @property
+    def varies_light(self) -> bool:
+        """Whether `vary_light` does anything."""
+        return bool(self.config.contrast or self.config.brightness)
+
+    @torch.no_grad()
+    def vary_light(self, image: Tensor) -> Tensor:
+        """Vary contrast and brightness only, as `vary_intensity` does.
+
+        Parameters
+        ----------
+        image : Tensor
+            float32 (N, C, *spatial).
+
+        Returns
+        -------
+        Tensor
+            float32 (N, C, *spatial).
+        """
+        if self.places:
+            return self._without_places(self._vary_light, image)
+        return self._vary_light(image)
+
+    def _without_places(
+        self, vary: Callable[[Tensor], Tensor], image: Tensor
+    ) -> Tensor:
+        seen, places = image[:, : -self.places], image[:, -self.places :]
+        return torch.cat([vary(seen), places], 1)
+
     def _vary(self, image: Tensor) -> Tensor:
-        config = self.config
-        if config.contrast:
-            factor = self._uniform(-config.contrast, config.contrast, len(image)).exp()
-            mean = image.mean(tuple(range(2, image.ndim)), keepdim=True)
-            image = mean.lerp(image, _over(factor.to(self.device), image))
-        if config.brightness:
-            shift = self._uniform(-config.brightness, config.brightness, len(image))
-            image = image + _over(shift.to(self.device), image)
-        if config.blur:
+        image = self._vary_light(image)
+        if self.config.blur:
             image = self._blur(image)
-        if config.noise:
+        if self.config.noise:
             image = self._add_noise(image)
+        return image
+
+    def _vary_light(self, image: Tensor) -> Tensor:
+        """Vary all channels alike, and then each by itself."""
+        channels = image.shape[1]
+        image = self._other_light(image, 1)
+        if channels > 1 and self.config.each_channel:
+            image = self._other_light(image, channels)
+        return image
+
+    def _other_light(self, image: Tensor, drawn: int) -> Tensor:
+        """Draw a contrast and a brightness for each sample, and for some channels."""
+        n, config = len(image), self.config
+        shape = (n, drawn, *(1,) * (image.ndim - 2))
+        if config.contrast:
+            factor = self._uniform(-config.contrast, config.contrast, n * drawn).exp()
+            mean = image.mean(tuple(range(2, image.ndim)), keepdim=True)
+            image = mean.lerp(image, factor.view(shape).to(self.device))
+        if config.brightness:
+            shift = self._uniform(-config.brightness, config.brightness, n * drawn)
+            image = image + shift.view(shape).to(self.device)
         return image
 
     def _linear(self, n: int, size: tuple[int, int]) -> Tensor:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from napari_fcn.engine.augmentation import Augmenter
     from napari_fcn.engine.tasks import Task
 
 _MUCH_MORE = 1.5
@@ -62,20 +63,28 @@ class HeadSolver:
         self._solved_on = self._tried_on = self._painted()
 
     def solve(
-        self, network: nn.Module, crop: Sequence[int], device: torch.device
+        self,
+        network: nn.Module,
+        crop: Sequence[int],
+        augment: Augmenter,
+        device: torch.device,
     ) -> None:
         """Solve the last layer of a network in evaluation mode, in place."""
-        painted = self._task.painted_features(network, crop, device)
+        painted = self._task.painted_features(network, crop, augment, device)
         set_head(network, *self._solved(*painted))
 
     def solve_again(
-        self, network: nn.Module, crop: Sequence[int], device: torch.device
+        self,
+        network: nn.Module,
+        crop: Sequence[int],
+        augment: Augmenter,
+        device: torch.device,
     ) -> bool:
         """Solve it again if it is time to, as the class says.
 
         Parameters
         ----------
-        network, crop, device
+        network, crop, augment, device
             As `Task.painted_features` takes them; the layer is changed in place.
 
         Returns
@@ -89,18 +98,18 @@ class HeadSolver:
         needed = new or (few and _much_more(now, self._solved_on))
         if not needed and not (few and _changed(now, self._tried_on)):
             return False
-        features, classes = self._task.painted_features(network, crop, device)
+        features, classes = self._task.painted_features(network, crop, augment, device)
         self._tried_on = now
         if len(classes.unique()) < 2:
             return False
         required = 0.0
         if not needed:
-            before = balanced_accuracy(*head_of(network), features, classes)
+            before = balanced_accuracy(*head_of(network), features[0], classes)
             required = before + _CONTRADICTED
         if required > 1:
             return False
         solved = self._solved(features, classes)
-        if balanced_accuracy(*solved, features, classes) < required:
+        if balanced_accuracy(*solved, features[0], classes) < required:
             return False
         set_head(network, *solved)
         self._solved_on = now

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 
 _WARM_UP = 10
+_LONG_WARM_UP = 40
 _HALF_LIFE = 300
 _FLOOR = 0.02
-_GENTLE = 0.5
-_GENTLE_STEPS = 40
 
 
-def learning_rate_factor(step: int, progress: float | None) -> float:
+def learning_rate_factor(
+    step: int, progress: float | None, *, gentle: bool = False
+) -> float:
     """Return the factor on the peak learning rate.
 
     Parameters
@@ -20,6 +21,10 @@ def learning_rate_factor(step: int, progress: float | None) -> float:
         Steps done.
     progress : float, optional
         Share of the budget used, 0 to 1; None when there is no budget.
+    gentle : bool
+        For a network that knows something already: the optimiser does not know at
+        first which gradients are noise, and what the network knows is worth more than
+        they are. So the warm-up is longer.
 
     Returns
     -------
@@ -28,20 +33,11 @@ def learning_rate_factor(step: int, progress: float | None) -> float:
         2017), or the inverse square root of time without one. The latter never
         comes to rest, which the moving average of the weights makes up for.
     """
-    warm_up = min(1.0, (step + 1) / _WARM_UP)
+    warm_up = min(1.0, (step + 1) / (_LONG_WARM_UP if gentle else _WARM_UP))
     if progress is None:
         return warm_up / math.sqrt(1 + step / _HALF_LIFE)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
     return warm_up * (_FLOOR + (1 - _FLOOR) * cosine)
-
-
-def gentle_factor(step: int) -> float:
-    """Return a further factor for a network that knows something already.
-
-    Its first steps are smaller: the optimiser does not know yet which gradients are
-    noise, and what the network knows is worth more than they are.
-    """
-    return _GENTLE * min(1.0, (step + 1) / _GENTLE_STEPS)
 
 
 def averaging_rate(step: int, since: float | None = None) -> float:
@@ -63,5 +59,5 @@ def averaging_rate(step: int, since: float | None = None) -> float:
         Steps since the annotation changed, where the network knew something; the less
         that is to be trusted, the fewer.
     """
-    window = step / 7 if since is None else max(step / 7, _GENTLE_STEPS + since)
+    window = step / 7 if since is None else max(step / 7, _LONG_WARM_UP + since)
     return 1.0 / min(200.0, max(1.0, window))

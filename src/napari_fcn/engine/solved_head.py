@@ -226,7 +226,8 @@ def solve_head(
     Parameters
     ----------
     features : Tensor
-        float32 (P, S D), of S scales one after the other; on the CPU.
+        float32 (V, P, S D), of each pixel in V lights, and of S scales one after the
+        other; on the CPU.
     classes : Tensor
         int64 (P,), indices from 0.
     number : int
@@ -243,6 +244,8 @@ def solve_head(
     """
     there, indices = classes.unique(return_inverse=True)
     precision = suited_precision(indices, covariance)
+    indices = indices.repeat(len(features))
+    features = features.flatten(0, 1)
     scales = features.split(len(covariance), dim=1)
     shares = _scale_shares(len(scales))
     solved = [solve_logistic(part, indices, precision) for part in scales]

@@ -24,7 +24,6 @@ from napari_fcn.engine.inputs import input_cache
 from napari_fcn.engine.model import Model
 from napari_fcn.engine.schedule import (
     averaging_rate,
-    gentle_factor,
     learning_rate_factor,
 )
 from napari_fcn.engine.shipped import SHIPPED, start_from_shipped
@@ -157,8 +156,9 @@ class Trainer:
 
     def _solve_head(self) -> None:
         self._network.eval()
-        self._heads.solve(self._network, self._crop, self.compute.device)
-        self._train_mode()
+        device = self.compute.device
+        self._heads.solve(self._network, self._crop, self._augment, device)
+        self._network.train()
 
     def _solve_head_again(self) -> None:
         """Solve the last layer again where strokes say much that is new.
@@ -169,7 +169,9 @@ class Trainer:
             return
         device = self.compute.device
         try:
-            changed = self._heads.solve_again(self._average, self._crop, device)
+            changed = self._heads.solve_again(
+                self._average, self._crop, self._augment, device
+            )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -179,23 +181,12 @@ class Trainer:
             head = self._average.get_submodule("head").state_dict()
             self._network.get_submodule("head").load_state_dict(head)
 
-    def _train_mode(self) -> None:
-        """Let the network learn; the statistics of shipped weights stay.
-
-        Those are what the first predictions are made with, and crops around a few
-        strokes are not like the whole image.
-        """
-        self._network.train()
-        if self.start == SHIPPED:
-            for module in batch_norms(self._network):
-                module.eval()
-
     def _place(self, network: torch.nn.Module) -> None:
         """Move the network to the device and start an optimiser for it there."""
         ndim = self.model_config.network.ndim
         device = self.compute.device
         self._network = network.to(device, memory_format=memory_format(ndim))  # type: ignore[call-overload]
-        self._train_mode()
+        self._network.train()
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(),
             lr=self.config.learning_rate,
@@ -290,9 +281,8 @@ class Trainer:
             self._batch, self._crop, self._augment, self.compute.device
         )
         image = image.contiguous(memory_format=memory_format(image.ndim - 2))
-        factor = learning_rate_factor(self.step_number, progress)
-        if self.start == SHIPPED:
-            factor *= gentle_factor(self.step_number)
+        gentle = self.start == SHIPPED
+        factor = learning_rate_factor(self.step_number, progress, gentle=gentle)
         for group in self._optimiser.param_groups:
             group["lr"] = self.config.learning_rate * factor
         self._follow_statistics()

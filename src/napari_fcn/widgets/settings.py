@@ -36,6 +36,7 @@ _AUGMENTATION = {
     "elastic": "Elastic (pixels)",
     "brightness": "Brightness",
     "contrast": "Contrast",
+    "each_channel": "Each channel by itself",
     "noise": "Noise",
     "blur": "Blur (pixels)",
     "overlay": "Crops over each other",

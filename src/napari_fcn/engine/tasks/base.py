@@ -169,7 +169,11 @@ class Task(ABC):
         self._sampler = CropSampler(self.targets, cache, seed)
 
     def painted_features(
-        self, network: nn.Module, crop: Sequence[int], device: torch.device
+        self,
+        network: nn.Module,
+        crop: Sequence[int],
+        augment: Augmenter,
+        device: torch.device,
     ) -> tuple[Tensor, Tensor]:
         """Return what the last layer of a network can be solved from.
 
@@ -179,13 +183,16 @@ class Task(ABC):
             In evaluation mode, with a layer ``head``.
         crop : sequence of int
             Edge of the crops to look at, per spatial axis.
+        augment : Augmenter
+            Varies their light.
         device : torch.device
             Where the network is.
 
         Returns
         -------
         features : Tensor
-            float32 (P, D), what enters the last layer at P pixels; on the CPU.
+            float32 (V, P, D), what enters the last layer at P pixels, first in the
+            image as it is, then in V - 1 other lights; on the CPU.
         classes : Tensor
             int64 (P,), what is painted there, indices from 0.
 

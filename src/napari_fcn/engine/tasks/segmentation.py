@@ -29,6 +29,8 @@ _ALIGNED = 0.15
 """Enough for uneven staining; less than what empty and full sections differ by."""
 _LOOKED_AT = 64
 """Crops, at the most, whose painted pixels the last layer is solved from."""
+_LIGHTS = 3
+"""In how many lights it sees them: as they are, and with other contrasts."""
 
 
 class Segmentation(Task):
@@ -96,22 +98,29 @@ class Segmentation(Task):
         )
 
     def painted_features(
-        self, network: nn.Module, crop: Sequence[int], device: torch.device
+        self,
+        network: nn.Module,
+        crop: Sequence[int],
+        augment: Augmenter,
+        device: torch.device,
     ) -> tuple[Tensor, Tensor]:
-        """Return features and classes of painted pixels, each of them once."""
+        """Return features in a few lights and classes of painted pixels, each once."""
         features, classes = [], []
+        lights = _LIGHTS if augment.varies_light else 1
         with torch.inference_mode():
             most = max(_LOOKED_AT, len(self.config.classes))
             for crop_image, crop_target in self._sampler.cover(crop, most):
                 image = torch.from_numpy(crop_image)[None].to(device)
-                found = body_features(network, image)[0].movedim(0, -1)
+                others = image.expand(lights - 1, *image.shape[1:])
+                image = torch.cat([image, augment.vary_light(others)])
+                found = body_features(network, image).movedim(1, -1)
                 target = torch.from_numpy(crop_target)
                 seen = target >= 0
-                features.append(found[seen.to(device)].cpu())
+                features.append(found[:, seen.to(device)].cpu())
                 classes.append(target[seen])
         if not features:
-            return torch.zeros(0, 0), torch.zeros(0, dtype=torch.int64)
-        return torch.cat(features), torch.cat(classes)
+            return torch.zeros(lights, 0, 0), torch.zeros(0, dtype=torch.int64)
+        return torch.cat(features, 1), torch.cat(classes)
 
     def loss(self, output: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:
         """Return the loss that the settings name, over annotated pixels."""
