@@ -197,11 +197,12 @@ def test_an_image_of_one_channel_varies_no_more_for_it() -> None:
 
 def test_light_alone_varies_without_blur_noise_and_places() -> None:
     image, _ = batch((16, 16))
-    assert not augmenter(2, noise=1, blur=1).varies_light
+    assert not augmenter(2, noise=1, blur=1).varies_channels
+    assert not augmenter(2, contrast=1, each_channel=False).varies_channels
     assert torch.equal(augmenter(2, noise=1, blur=1).vary_light(image), image)
     config = AugmentationConfig(**{**OFF, "brightness": 1})
     seeing_places = Augmenter(config, 2, torch.Generator(), "cpu", places=1)
-    assert seeing_places.varies_light
+    assert seeing_places.varies_channels
     varied = seeing_places.vary_light(image)
     assert torch.equal(varied[:, 1], image[:, 1])
     assert not torch.equal(varied[:, 0], image[:, 0])

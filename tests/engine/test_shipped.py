@@ -25,7 +25,9 @@ from napari_fcn.networks import build_network
 
 CLASSES = classes_from_values([1, 2])
 CONFIG = TrainingConfig(device="cpu", precision="float32")
-SAME_LIGHT = AugmentationConfig(brightness=0, contrast=0)
+SAME_LIGHT = CONFIG.model_copy(
+    update={"augmentation": AugmentationConfig(brightness=0, contrast=0)}
+)
 
 
 def painted():
@@ -282,24 +284,24 @@ def test_the_last_layer_is_solved_with_the_prior_of_the_shipped_body():
     assert not torch.allclose(weight, without[0], atol=1e-2)
 
 
-def test_the_last_layer_is_solved_from_other_lights_too():
+@pytest.mark.parametrize(
+    ("channels", "config", "lights"),
+    [(3, CONFIG, 3), (1, CONFIG, 1), (3, SAME_LIGHT, 1)],
+)
+def test_several_channels_are_seen_in_other_lights_too(channels, config, lights):
     item, _ = painted()
-    features = {}
-    for light, config in {
-        "others": CONFIG,
-        "the same": CONFIG.model_copy(update={"augmentation": SAME_LIGHT}),
-    }.items():
-        trainer = Trainer([item], CLASSES, config, NetworkConfig())
-        network = build_network(trainer.model_config.network).eval()
-        start_from_shipped(network)
-        features[light], classes = trainer.task.painted_features(
-            network, (128, 128), trainer._augment, "cpu"
-        )
-        assert features[light].shape[1] == len(classes) == (item.labels > 0).sum()
-    (alone,), (same_light, *others) = features["the same"], features["others"]
-    assert len(others) == 2
-    assert torch.allclose(same_light, alone, atol=1e-4)
-    assert all((other - alone).abs().max() > 0.1 for other in others)
+    stained = np.stack([item.image.data] * channels)
+    source = ImageSource(stained, Axes.of("CYX"), 2, "stained")
+    stack = LabelledImage(source, item.labels)
+    trainer = Trainer([stack], CLASSES, config, NetworkConfig())
+    network = build_network(trainer.model_config.network).eval()
+    start_from_shipped(network)
+    (as_it_is, *others), classes = trainer.task.painted_features(
+        network, (128, 128), trainer._augment, "cpu"
+    )
+    assert len(as_it_is) == len(classes) == (item.labels > 0).sum()
+    assert len(others) == lights - 1
+    assert all((other - as_it_is).abs().max() > 0.1 for other in others)
 
 
 def test_much_more_of_each_class_is_known_before_the_next_step():

@@ -244,9 +244,10 @@ class Augmenter:
         return self._vary(image)
 
     @property
-    def varies_light(self) -> bool:
-        """Whether `vary_light` does anything."""
-        return bool(self.config.contrast or self.config.brightness)
+    def varies_channels(self) -> bool:
+        """Whether `vary_light` varies each channel by itself, if there are several."""
+        config = self.config
+        return config.each_channel and bool(config.contrast or config.brightness)
 
     @torch.no_grad()
     def vary_light(self, image: Tensor) -> Tensor:

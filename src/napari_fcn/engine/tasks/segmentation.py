@@ -30,7 +30,7 @@ _ALIGNED = 0.15
 _LOOKED_AT = 64
 """Crops, at the most, whose painted pixels the last layer is solved from."""
 _LIGHTS = 3
-"""In how many lights it sees them: as they are, and with other contrasts."""
+"""In how many lights it sees several channels: as they are, and otherwise."""
 
 
 class Segmentation(Task):
@@ -104,9 +104,13 @@ class Segmentation(Task):
         augment: Augmenter,
         device: torch.device,
     ) -> tuple[Tensor, Tensor]:
-        """Return features in a few lights and classes of painted pixels, each once."""
+        """Return features and classes of painted pixels, each of them once.
+
+        Where there are several channels, as stains, they are seen in a few lights.
+        """
         features, classes = [], []
-        lights = _LIGHTS if augment.varies_light else 1
+        several = self.config.network.in_channels > 1
+        lights = _LIGHTS if several and augment.varies_channels else 1
         with torch.inference_mode():
             most = max(_LOOKED_AT, len(self.config.classes))
             for crop_image, crop_target in self._sampler.cover(crop, most):
