@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import ndimage
 from tests.test_cli import refused, result, run
 
+from napari_fcn.cli.targets import tell_apart
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.dot_files import write_points
 from napari_fcn.data.dots import Dots
@@ -81,6 +84,30 @@ def test_counts_are_written_with_their_uncertainty(spots, tmp_path, capsys):
     assert row["truth"] == 16
     assert scores["mean_absolute_error"] == pytest.approx(abs(row["count"] - 16))
 
+
+
+def test_images_of_the_same_name_are_told_apart(spots, tmp_path, capsys):
+    for folder in ("day1", "day2"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(spots / "a.tif", tmp_path / folder / "a.tif")
+    capsys.readouterr()
+    assert run("count", spots / "m.safetensors", tmp_path / "day1" / "a.tif",
+               tmp_path / "day2" / "a.tif", spots / "b.tif", "--json") == 0  # fmt: skip
+    names = [count["image"] for count in result(capsys)["counts"]]
+    assert names == ["day1/a.tif", "day2/a.tif", "b"]
+
+
+@pytest.mark.parametrize(
+    ("images", "names"),
+    [
+        (["x/a.tif", "x/a.png"], ["a.tif", "a.png"]),
+        (["a.tif", "x/a.tif", "y/x/a.tif"], ["a.tif", "x/a.tif", "y/x/a.tif"]),
+        (["x/a.ome.tif", "x/b.tif"], ["a", "b"]),
+        (["x/a.tif", "x/a.tif"], ["a.tif", "a.tif"]),
+    ],
+)
+def test_names_are_as_long_as_needed(images, names):
+    assert tell_apart([Path(image) for image in images]) == names
 
 def test_images_are_predicted_in_their_units(spots, tmp_path, capsys):
     image = np.asarray(open_image(spots / "a.tif").data)

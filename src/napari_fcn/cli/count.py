@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from napari_fcn.cli.arguments import (
     add_usual,
     add_verb,
 )
-from napari_fcn.cli.targets import name_targets
+from napari_fcn.cli.targets import name_targets, tell_apart
 from napari_fcn.console import note, show
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def run_count(options: argparse.Namespace) -> dict[str, Any]:
     for path in points:
         check_file(path, [*images, *regions, options.model])
     rows = []
+    names = tell_apart(images)
     for number, path in enumerate(images):
         source = open_source(path, model.config.network.ndim, options.axes)
         counted = count_image(
@@ -73,7 +75,7 @@ def run_count(options: argparse.Namespace) -> dict[str, Any]:
             device=options.device,
             tile=options.tile,
         )
-        rows += counted.counts
+        rows += [replace(count, image=names[number]) for count in counted.counts]
         if points:
             points[number].parent.mkdir(parents=True, exist_ok=True)
             write_points(points[number], counted.objects)

@@ -44,10 +44,43 @@ def name_targets(out: Path, images: Sequence[Path], suffix: str = ".tif") -> lis
         raise UserError(f"{out} is a file; give a folder for several images.")
     names: list[str] = []
     for image in images:
-        stem = re.sub(_SUFFIX, "", image.name, flags=re.IGNORECASE) or "image"
+        stem = _stem(image)
         number, name = 1, stem
         while name.casefold() in map(str.casefold, names):
             number += 1
             name = f"{stem}-{number}"
         names.append(name)
     return [out / f"{name}{suffix}" for name in names]
+
+
+def tell_apart(images: Sequence[Path]) -> list[str]:
+    """Return the names of images without suffix, or with all that tells them apart.
+
+    Parameters
+    ----------
+    images : sequence of Path
+        Where they are.
+
+    Returns
+    -------
+    list of str
+        One for each image; where several have the same name, with the suffix and as
+        many folders as are needed. Alike only for the same place.
+    """
+    stems = [_stem(image) for image in images]
+    return [
+        stem if stems.count(stem) == 1 else _with_folders(image, images)
+        for image, stem in zip(images, stems, strict=True)
+    ]
+
+
+def _stem(image: Path) -> str:
+    return re.sub(_SUFFIX, "", image.name, flags=re.IGNORECASE) or "image"
+
+
+def _with_folders(image: Path, images: Sequence[Path]) -> str:
+    others = [other.parts for other in images if other != image]
+    size = 1
+    while any(other[-size:] == image.parts[-size:] for other in others):
+        size += 1
+    return "/".join(image.parts[-size:])

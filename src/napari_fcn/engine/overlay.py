@@ -44,7 +44,7 @@ def lay_over(
     shape = (1, -1, *[1] * (image.ndim - 2))
     sign = _brighter(image, target).view(shape)
     a, b = (_bright(values, sign) for values in (image, over))
-    ground = torch.quantile(b.flatten(2), _GROUND, dim=2)
+    ground = _low(b.flatten(2))
     risen = (b - ground.view(*ground.shape, *shape[2:])).clamp(min=0)
     both = _bright(a + risen * (1 - a.clamp(0, 1)), sign)
     density = target[:, :-1] + marked[:, :-1]
@@ -54,6 +54,12 @@ def lay_over(
         torch.where(pick, both, image),
         torch.where(pick, torch.cat([density, known], 1), target),
     )
+
+
+def _low(values: Tensor) -> Tensor:
+    """Return the intensity of empty places along the last axis, however long it is."""
+    rank = 1 + round(_GROUND * (values.shape[-1] - 1))
+    return values.kthvalue(rank, dim=-1).values
 
 
 def _bright(values: Tensor, sign: Tensor) -> Tensor:
