@@ -177,6 +177,34 @@ def test_the_image_is_seen_in_two_sizes_unless_said():
     assert torch.equal(again.network.head.weight, one.network.head.weight)
 
 
+@pytest.mark.parametrize(("edge", "batch"), [(128, 1), (2, None)])
+def test_the_smallest_crops_and_images_are_learned_from(edge, batch):
+    """On the coarsest level a crop of 16 pixels is one pixel."""
+    random = np.random.default_rng(0)
+    image = random.random((edge, edge), np.float32)
+    labels = np.zeros((edge, edge), np.uint8)
+    labels.flat[:3] = 1, 2, 1
+    item = LabelledImage(ImageSource(image, Axes.of("YX"), 2, "small"), labels)
+    config = CONFIG.model_copy(update={"crop": 16, "batch": batch})
+    trainer = Trainer([item], CLASSES, config, NetworkConfig())
+    assert np.isfinite(trainer.step())
+
+
+def test_memory_may_run_out_down_to_the_smallest_crop(monkeypatch):
+    item, _ = painted()
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    step = trainer._step
+
+    def fail_when_large(progress):
+        if trainer._batch * trainer._crop[0] > 32:
+            raise torch.OutOfMemoryError("out of memory")
+        return step(progress)
+
+    monkeypatch.setattr(trainer, "_step", fail_when_large)
+    assert np.isfinite(trainer.step())
+    assert (trainer._batch, trainer._crop) in {(2, (16, 16)), (1, (32, 32))}
+
+
 def test_learning_does_not_forget_what_was_known():
     item, truth = painted()
     model = train(

@@ -222,7 +222,14 @@ class Trainer:
                 wanted, largest, self.receptive_field.stride, strict=True
             )
         )
-        return self.config.batch or batch, crop
+        return max(self.config.batch or batch, self._fewest(crop)), crop
+
+    def _fewest(self, crop: Sequence[int]) -> int:
+        """Return how many crops it takes at least.
+
+        Batch normalisation needs two values of each channel on the coarsest level.
+        """
+        return 2 if tuple(crop) == tuple(self.receptive_field.stride) else 1
 
     def _warn_of_unscored(self) -> None:
         message = self.task.unscored()
@@ -357,11 +364,12 @@ class Trainer:
         smaller = tuple(
             round_up(c // 2, s) for c, s in zip(self._crop, stride, strict=True)
         )
-        if self._batch > 1:
+        if self._batch > self._fewest(self._crop):
             self._batch //= 2
             self._say(f"Memory ran out; going on with {self._batch} crop(s) per step.")
         elif max(smaller) >= _SMALLEST_CROP and smaller != self._crop:
             self._crop = smaller
+            self._batch = max(self._batch, self._fewest(smaller))
             self._say(f"Memory ran out; going on with crops of {max(smaller)} pixels.")
         elif self.compute.device.type != "cpu":
             self.compute = choose_compute("cpu", "auto")
