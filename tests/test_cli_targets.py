@@ -85,7 +85,6 @@ def test_counts_are_written_with_their_uncertainty(spots, tmp_path, capsys):
     assert scores["mean_absolute_error"] == pytest.approx(abs(row["count"] - 16))
 
 
-
 def test_images_of_the_same_name_are_told_apart(spots, tmp_path, capsys):
     for folder in ("day1", "day2"):
         (tmp_path / folder).mkdir()
@@ -104,10 +103,12 @@ def test_images_of_the_same_name_are_told_apart(spots, tmp_path, capsys):
         (["a.tif", "x/a.tif", "y/x/a.tif"], ["a.tif", "x/a.tif", "y/x/a.tif"]),
         (["x/a.ome.tif", "x/b.tif"], ["a", "b"]),
         (["x/a.tif", "x/a.tif"], ["a.tif", "a.tif"]),
+        (["/a.tif", "/x/a.tif", "b.tif"], ["/a.tif", "x/a.tif", "b"]),
     ],
 )
 def test_names_are_as_long_as_needed(images, names):
     assert tell_apart([Path(image) for image in images]) == names
+
 
 def test_images_are_predicted_in_their_units(spots, tmp_path, capsys):
     image = np.asarray(open_image(spots / "a.tif").data)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_fcn.engine.overlay import lay_over
+from napari_fcn.config import AugmentationConfig
+from napari_fcn.engine.augmentation import Augmenter
+from napari_fcn.engine.overlay import _low, lay_over
+from napari_fcn.engine.tasks.density import _varied
 
 ALL = torch.tensor([True, True])
 
@@ -83,3 +86,19 @@ def test_volumes_and_empty_crops():
     assert torch.isfinite(both).all()
     assert both.shape == image.shape
     assert torch.equal(density, target)
+
+
+def test_coordinates_stay_those_of_the_crop_below():
+    image, target = crops(0, channels=2)
+    config = AugmentationConfig(flip=False, rotate=False, scale=0, elastic=0, overlay=1)
+    augment = Augmenter(config, 2, torch.Generator(), "cpu", places=1)
+    both, density = _varied(image, target, augment)
+    assert torch.equal(both[:, 1], image[:, 1])
+    assert not torch.equal(both[:, 0], image[:, 0])
+    assert torch.allclose(density[:, 0].sum((1, 2)), torch.tensor([2.0, 2.0]))
+
+
+def test_the_ground_is_a_low_intensity_whatever_the_size():
+    values = torch.arange(1001.0).flip(0).view(1, 1, -1)
+    assert float(_low(values)) == 100
+    assert float(_low(values[..., :1])) == 1000

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_fcn.engine.schedule import averaging_rate
+from napari_fcn.engine.schedule import averaging_rate, learning_rate_factor
 
 
 def averaged(values, changed=None):
@@ -34,3 +34,11 @@ def test_new_strokes_are_followed_at_once():
     path = [0.0] * 160 + [1.0] * 40
     assert averaged(path, changed=0) < 0.25
     assert averaged(path, changed=160) > 0.45
+
+
+def test_what_knows_something_warms_up_for_longer_and_then_learns_as_fast():
+    gentle = [learning_rate_factor(step, None, gentle=True) for step in range(60)]
+    usual = [learning_rate_factor(step, None) for step in range(60)]
+    assert gentle[0] == usual[0] / 4
+    assert all(g < u for g, u in zip(gentle[:39], usual[:39], strict=True))
+    assert gentle[39:] == usual[39:]

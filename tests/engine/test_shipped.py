@@ -18,6 +18,7 @@ from napari_fcn.engine import solved_head
 from napari_fcn.engine import trainer as trainer_module
 from napari_fcn.engine.shipped import SHIPPED, head_covariance, start_from_shipped
 from napari_fcn.engine.solved_head import body_features
+from napari_fcn.engine.tasks import segmentation
 from napari_fcn.engine.teacher import TRUST
 from napari_fcn.engine.train import Budget, train
 from napari_fcn.engine.trainer import Trainer
@@ -192,17 +193,18 @@ def test_the_smallest_crops_and_images_are_learned_from(edge, batch):
 
 def test_memory_may_run_out_down_to_the_smallest_crop(monkeypatch):
     item, _ = painted()
-    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    config = CONFIG.model_copy(update={"batch": 3})
+    trainer = Trainer([item], CLASSES, config, NetworkConfig())
     step = trainer._step
 
     def fail_when_large(progress):
-        if trainer._batch * trainer._crop[0] > 32:
+        if trainer._batch * trainer._crop[0] ** 2 > 512:
             raise torch.OutOfMemoryError("out of memory")
         return step(progress)
 
     monkeypatch.setattr(trainer, "_step", fail_when_large)
     assert np.isfinite(trainer.step())
-    assert (trainer._batch, trainer._crop) in {(2, (16, 16)), (1, (32, 32))}
+    assert (trainer._batch, trainer._crop) == (2, (16, 16))
 
 
 def test_learning_does_not_forget_what_was_known():
@@ -330,6 +332,39 @@ def test_several_channels_are_seen_in_other_lights_too(channels, config, lights)
     assert len(as_it_is) == len(classes) == (item.labels > 0).sum()
     assert len(others) == lights - 1
     assert all((other - as_it_is).abs().max() > 0.1 for other in others)
+
+
+def test_the_last_layer_of_a_stained_volume_is_solved_from_some_of_it(monkeypatch):
+    monkeypatch.setattr(segmentation, "_PIXELS", 500)
+    random = np.random.default_rng(0)
+    truth = np.zeros((12, 48, 48), np.uint8)
+    truth[:, 16:32, 16:32] = 1
+    stained = np.stack([truth, 1 - truth]) + random.normal(0, 0.2, (2, *truth.shape))
+    axes = Axes.of("CZYX")
+    source = ImageSource(stained.astype(np.float32), axes, 3, "stained")
+    item = LabelledImage(source, truth + 1)
+    config = CONFIG.model_copy(update={"held_out": 0})
+    trainer = Trainer([item], CLASSES, config, NetworkConfig(ndim=3))
+    features, classes = trainer.task.painted_features(
+        trainer._average, (12, 48, 48), trainer._augment, "cpu"
+    )
+    assert features.shape[:2] == (3, len(classes))
+    assert 0 < (classes == 0).sum() < (truth == 0).sum() / 2
+    assert 0 < (classes == 1).sum() < truth.sum()
+    found = trainer.live_model().predict(stained.astype(np.float32), axes="CZYX")
+    assert dice(found == 2, truth > 0) > 0.9
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_coordinates_count_for_nothing_at_first(channels):
+    network = build_network(NetworkConfig(in_channels=channels, coordinates=True))
+    without = build_network(NetworkConfig(in_channels=channels))
+    assert start_from_shipped(network)
+    assert start_from_shipped(without)
+    image, places = torch.rand(1, channels, 32, 32), torch.rand(1, 2, 32, 32)
+    expected = body_features(without.eval(), image)
+    found = body_features(network.eval(), torch.cat([image, places], 1))
+    assert torch.allclose(found, expected, atol=1e-4)
 
 
 def test_much_more_of_each_class_is_known_before_the_next_step():

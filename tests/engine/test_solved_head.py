@@ -166,3 +166,16 @@ def test_a_head_that_was_set_gives_its_logits(ndim):
     wanted = wanted + bias.view(1, 2, *[1] * ndim)
     assert torch.allclose(network(image), wanted, atol=1e-5)
     assert all(map(torch.equal, head_of(network), (weight, bias)))
+
+
+def test_pixels_in_several_lights_count_once_each_but_are_as_many_painted():
+    random = torch.Generator().manual_seed(0)
+    classes = torch.tensor([0, 1] * 40)
+    lights = torch.randn(3, 80, 4, generator=random) + classes[:, None]
+    found = solve_head(lights, classes, 2, torch.eye(4))
+    effective = 1 / balanced_shares(classes).square().sum()
+    assert effective == pytest.approx(80)
+    precision = ridge(4, 30 / 80)
+    expected = solve_logistic(lights.flatten(0, 1), classes.repeat(3), precision)
+    assert torch.allclose(found[0], expected[0], atol=1e-3)
+    assert torch.allclose(found[1], expected[1], atol=1e-3)

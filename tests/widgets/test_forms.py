@@ -43,6 +43,7 @@ AUGMENTATIONS = st.builds(
     elastic=between(0, 20),
     brightness=between(0, 2),
     contrast=between(0, 2),
+    each_channel=st.booleans(),
     noise=between(0, 2),
     blur=between(0, 5),
 )
@@ -88,7 +89,7 @@ def test_a_task_shows_how_its_crops_are_varied_unless_that_was_chosen(form):
 
 
 GEOMETRY = {"flip", "rotate"}
-INTENSITY = {"brightness", "contrast", "noise", "blur"}
+INTENSITY = {"brightness", "contrast", "each_channel", "noise", "blur"}
 OTHERS = {"scale", "elastic"}
 
 
@@ -150,6 +151,7 @@ CHANGES = {
     "elastic": 0.0,
     "brightness": 0.05,
     "contrast": 1.5,
+    "each_channel": False,
     "noise": 0.02,
     "blur": 0.25,
     "overlay": 0.3,

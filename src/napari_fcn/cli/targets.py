@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 _SUFFIX = r"(\.ome)?\.[^.]*$"
 
@@ -64,23 +65,27 @@ def tell_apart(images: Sequence[Path]) -> list[str]:
     Returns
     -------
     list of str
-        One for each image; where several have the same name, with the suffix and as
-        many folders as are needed. Alike only for the same place.
+        One for each image; of those that have a name in common, with the suffix and as
+        many folders as are needed.
     """
     stems = [_stem(image) for image in images]
-    return [
-        stem if stems.count(stem) == 1 else _with_folders(image, images)
-        for image, stem in zip(images, stems, strict=True)
-    ]
+    common = {stem for stem, number in Counter(stems).items() if number > 1}
+    longer = _with_folders({i for i in images if _stem(i) in common})
+    return [longer.get(i, stem) for i, stem in zip(images, stems, strict=True)]
 
 
 def _stem(image: Path) -> str:
     return re.sub(_SUFFIX, "", image.name, flags=re.IGNORECASE) or "image"
 
 
-def _with_folders(image: Path, images: Sequence[Path]) -> str:
-    others = [other.parts for other in images if other != image]
+def _with_folders(images: set[Path]) -> dict[Path, str]:
+    """Return the ends of paths, each as long as needed to be no other one's."""
+    names: dict[Path, str] = {}
     size = 1
-    while any(other[-size:] == image.parts[-size:] for other in others):
-        size += 1
-    return "/".join(image.parts[-size:])
+    while images:
+        ends = {image: Path(*image.parts[-size:]).as_posix() for image in images}
+        number = Counter(ends.values())
+        done = {i for i in images if number[ends[i]] == 1 or size >= len(i.parts)}
+        names |= {image: ends[image] for image in done}
+        images, size = images - done, size + 1
+    return names

@@ -29,7 +29,7 @@ class AugmentationConfig(Frozen):
     brightness, contrast : float
         Largest shift and log-factor of the normalised intensities.
     each_channel : bool
-        Vary brightness and contrast of each channel by itself, too.
+        Vary brightness and contrast of each channel by itself, too, by as much again.
     noise : float
         Largest standard deviation of added Gaussian noise.
     blur : float

@@ -224,8 +224,8 @@ class Augmenter:
     def vary_intensity(self, image: Tensor) -> Tensor:
         """Vary contrast (about the mean of each channel), brightness, blur, noise.
 
-        The channels of a stained or many-coloured image vary by themselves, too, since
-        stains differ from slide to slide (Tellez et al. 2019, "Quantifying the effects
+        Each channel varies by itself, too, where the settings say so, since stains
+        differ from slide to slide (Tellez et al. 2019, "Quantifying the effects
         of data augmentation and stain color normalization in convolutional neural
         networks for computational pathology").
 
@@ -239,9 +239,7 @@ class Augmenter:
         Tensor
             float32 (N, C, *spatial).
         """
-        if self.places:
-            return self._without_places(self._vary, image)
-        return self._vary(image)
+        return self._without_places(self._vary, image)
 
     @property
     def varies_channels(self) -> bool:
@@ -263,13 +261,14 @@ class Augmenter:
         Tensor
             float32 (N, C, *spatial).
         """
-        if self.places:
-            return self._without_places(self._vary_light, image)
-        return self._vary_light(image)
+        return self._without_places(self._vary_light, image)
 
     def _without_places(
         self, vary: Callable[[Tensor], Tensor], image: Tensor
     ) -> Tensor:
+        """Vary an image, but not the coordinates that it may end with."""
+        if not self.places:
+            return vary(image)
         seen, places = image[:, : -self.places], image[:, -self.places :]
         return torch.cat([vary(seen), places], 1)
 
@@ -289,16 +288,16 @@ class Augmenter:
             image = self._other_light(image, channels)
         return image
 
-    def _other_light(self, image: Tensor, drawn: int) -> Tensor:
-        """Draw a contrast and a brightness for each sample, and for some channels."""
+    def _other_light(self, image: Tensor, lights: int) -> Tensor:
+        """Draw one contrast and brightness for all channels of a sample, or each."""
         n, config = len(image), self.config
-        shape = (n, drawn, *(1,) * (image.ndim - 2))
+        shape = (n, lights, *(1,) * (image.ndim - 2))
         if config.contrast:
-            factor = self._uniform(-config.contrast, config.contrast, n * drawn).exp()
+            factor = self._uniform(-config.contrast, config.contrast, n * lights).exp()
             mean = image.mean(tuple(range(2, image.ndim)), keepdim=True)
             image = mean.lerp(image, factor.view(shape).to(self.device))
         if config.brightness:
-            shift = self._uniform(-config.brightness, config.brightness, n * drawn)
+            shift = self._uniform(-config.brightness, config.brightness, n * lights)
             image = image + shift.view(shape).to(self.device)
         return image
 

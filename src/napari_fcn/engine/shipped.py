@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from safetensors.torch import load
@@ -13,6 +13,8 @@ from napari_fcn.networks.blocks import for_channels
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from napari_fcn.config import NetworkConfig
 
 SHIPPED = "shipped"
 """What a model says of its start if that was here."""
@@ -29,9 +31,9 @@ def start_from_shipped(network: nn.Module) -> bool:
     """Copy the shipped weights into a network of the same form, whatever its channels.
 
     The weights were learned on three colours in 2D. The channels of other images take
-    turns in being red, green and blue; one alone is all three. In 3D each kernel lies
-    in the middle plane of the larger one, so that the network begins as the 2D one on
-    each section.
+    turns in being red, green and blue; one alone is all three (see `for_channels`).
+    Coordinates have no weight at first. In 3D each kernel lies in the middle plane of
+    the larger one, so that the network begins as the 2D one on each section.
 
     Parameters
     ----------
@@ -50,7 +52,8 @@ def start_from_shipped(network: nn.Module) -> bool:
             continue
         shipped = body.get(name)
         if shipped is not None and name == _SEES_IMAGE:
-            shipped = _for_channels(shipped, tensor.shape[1] - _COVERAGE)
+            config = cast("NetworkConfig", network.config)
+            shipped = _for_channels(shipped, config)
         fitted = None if shipped is None else _fitted(shipped, tensor.shape)
         if fitted is None:
             return False
@@ -91,9 +94,12 @@ def _fitted(shipped: Tensor, shape: torch.Size) -> Tensor | None:
     return shipped if shipped.shape == shape else None
 
 
-def _for_channels(weight: Tensor, channels: int) -> Tensor:
+def _for_channels(weight: Tensor, config: NetworkConfig) -> Tensor:
     image, coverage = weight[:, :-_COVERAGE], weight[:, -_COVERAGE:]
-    return torch.cat([for_channels(image, channels), coverage], 1)
+    others = config.input_channels - config.in_channels
+    coordinates = image.new_zeros(len(image), others, *image.shape[2:])
+    channels = for_channels(image, config.in_channels)
+    return torch.cat([channels, coordinates, coverage], 1)
 
 
 def _deepened(weight: Tensor, depth: int) -> Tensor:

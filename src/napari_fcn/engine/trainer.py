@@ -365,7 +365,7 @@ class Trainer:
             round_up(c // 2, s) for c, s in zip(self._crop, stride, strict=True)
         )
         if self._batch > self._fewest(self._crop):
-            self._batch //= 2
+            self._batch = max(self._batch // 2, self._fewest(self._crop))
             self._say(f"Memory ran out; going on with {self._batch} crop(s) per step.")
         elif max(smaller) >= _SMALLEST_CROP and smaller != self._crop:
             self._crop = smaller

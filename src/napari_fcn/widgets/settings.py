@@ -36,7 +36,7 @@ _AUGMENTATION = {
     "elastic": "Elastic (pixels)",
     "brightness": "Brightness",
     "contrast": "Contrast",
-    "each_channel": "Each channel by itself",
+    "each_channel": "Light of each channel",
     "noise": "Noise",
     "blur": "Blur (pixels)",
     "overlay": "Crops over each other",

@@ -29,6 +29,8 @@ _ALIGNED = 0.15
 """Enough for uneven staining; less than what empty and full sections differ by."""
 _LOOKED_AT = 64
 """Crops, at the most, whose painted pixels the last layer is solved from."""
+_PIXELS = 4096
+"""Pixels of a class in a crop, at the most, that it is solved from."""
 _LIGHTS = 3
 """In how many lights it sees several channels: as they are, and otherwise."""
 
@@ -104,7 +106,7 @@ class Segmentation(Task):
         augment: Augmenter,
         device: torch.device,
     ) -> tuple[Tensor, Tensor]:
-        """Return features and classes of painted pixels, each of them once.
+        """Return features and classes of painted pixels, each of them at most once.
 
         Where there are several channels, as stains, they are seen in a few lights.
         """
@@ -118,9 +120,9 @@ class Segmentation(Task):
                 others = image.expand(lights - 1, *image.shape[1:])
                 image = torch.cat([image, augment.vary_light(others)])
                 found = body_features(network, image).movedim(1, -1)
-                target = torch.from_numpy(crop_target)
-                seen = target >= 0
-                features.append(found[:, seen.to(device)].cpu())
+                target = torch.from_numpy(crop_target).flatten()
+                seen = _some_of_each(target, augment.generator)
+                features.append(found.flatten(1, -2)[:, seen.to(device)].cpu())
                 classes.append(target[seen])
         if not features:
             return torch.zeros(lights, 0, 0), torch.zeros(0, dtype=torch.int64)
@@ -159,3 +161,14 @@ class Segmentation(Task):
     def facts(self, score: float | None) -> dict[str, Any]:
         """Return the Dice coefficient on held-out strokes."""
         return {"held_out_dice": score}
+
+
+def _some_of_each(target: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the indices of the pixels of each class, of very many a random choice."""
+    chosen = [torch.zeros(0, dtype=torch.int64)]
+    for value in target[target >= 0].unique():
+        found = (target == value).nonzero().squeeze(1)
+        if len(found) > _PIXELS:
+            found = found[torch.randperm(len(found), generator=generator)[:_PIXELS]]
+        chosen.append(found)
+    return torch.cat(chosen)
