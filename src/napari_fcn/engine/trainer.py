@@ -323,8 +323,8 @@ class Trainer:
     def _follow_statistics(self) -> None:
         """Let batch norm average all steps so far at first, then the latest ones.
 
-        With a fixed momentum its statistics would still be those of the untrained
-        network when the first predictions are looked at.
+        With a fixed momentum its statistics would still be those of the start when the
+        first predictions are looked at.
         """
         momentum = max(_MOMENTUM, 1 / (1 + self.step_number))
         for module in batch_norms(self._network):
