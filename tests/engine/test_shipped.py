@@ -305,7 +305,7 @@ def test_the_last_layer_is_solved_with_the_prior_of_the_shipped_body():
     network = trainer._average
     augment = trainer._augment
     augment.generator.manual_seed(trainer._seed)  # for the same lights again
-    painted_pixels = trainer.task.painted_features(network, (128, 128), augment, "cpu")
+    painted_pixels = trainer.task.painted_features(network, (128, 128), augment)
     weight, bias = solved_head.head_of(network)
     expected = solved_head.solve_head(*painted_pixels, 2, head_covariance())
     without = solved_head.solve_head(*painted_pixels, 2, torch.eye(16))
@@ -327,7 +327,7 @@ def test_several_channels_are_seen_in_other_lights_too(channels, config, lights)
     network = build_network(trainer.model_config.network).eval()
     start_from_shipped(network)
     (as_it_is, *others), classes = trainer.task.painted_features(
-        network, (128, 128), trainer._augment, "cpu"
+        network, (128, 128), trainer._augment
     )
     assert len(as_it_is) == len(classes) == (item.labels > 0).sum()
     assert len(others) == lights - 1
@@ -346,7 +346,7 @@ def test_the_last_layer_of_a_stained_volume_is_solved_from_some_of_it(monkeypatc
     config = CONFIG.model_copy(update={"held_out": 0})
     trainer = Trainer([item], CLASSES, config, NetworkConfig(ndim=3))
     features, classes = trainer.task.painted_features(
-        trainer._average, (12, 48, 48), trainer._augment, "cpu"
+        trainer._average, (12, 48, 48), trainer._augment
     )
     assert features.shape[:2] == (3, len(classes))
     assert 0 < (classes == 0).sum() < (truth == 0).sum() / 2

@@ -45,7 +45,7 @@ def name_targets(out: Path, images: Sequence[Path], suffix: str = ".tif") -> lis
         raise UserError(f"{out} is a file; give a folder for several images.")
     names: list[str] = []
     for image in images:
-        stem = _stem(image)
+        stem = re.sub(_SUFFIX, "", image.name, flags=re.IGNORECASE) or "image"
         number, name = 1, stem
         while name.casefold() in map(str.casefold, names):
             number += 1
@@ -55,7 +55,7 @@ def name_targets(out: Path, images: Sequence[Path], suffix: str = ".tif") -> lis
 
 
 def tell_apart(images: Sequence[Path]) -> list[str]:
-    """Return the names of images without suffix, or with all that tells them apart.
+    """Return what images are called, with all that tells them apart where needed.
 
     Parameters
     ----------
@@ -68,14 +68,12 @@ def tell_apart(images: Sequence[Path]) -> list[str]:
         One for each image; of those that have a name in common, with the suffix and as
         many folders as are needed.
     """
-    stems = [_stem(image) for image in images]
-    common = {stem for stem, number in Counter(stems).items() if number > 1}
-    longer = _with_folders({i for i in images if _stem(i) in common})
-    return [longer.get(i, stem) for i, stem in zip(images, stems, strict=True)]
+    from napari_fcn.data.readers import image_name
 
-
-def _stem(image: Path) -> str:
-    return re.sub(_SUFFIX, "", image.name, flags=re.IGNORECASE) or "image"
+    names = {image: image_name(image) for image in images}
+    number = Counter(names[image] for image in images)
+    longer = _with_folders({image for image in images if number[names[image]] > 1})
+    return [longer.get(image, names[image]) for image in images]
 
 
 def _with_folders(images: set[Path]) -> dict[Path, str]:

@@ -99,7 +99,7 @@ def open_image(path: str | Path, axes: str | None = None) -> OpenedImage:
         )
     if axes is not None:
         found = replace(found, names=validate_axes(axes, shape))
-    return OpenedImage(data, found, _stem(path), path)
+    return OpenedImage(data, found, image_name(path), path)
 
 
 def expand_paths(arguments: Sequence[str], *, tables: bool = False) -> list[Path]:
@@ -172,7 +172,8 @@ def _natural(path: Path) -> list[tuple[int, int, str]]:
     ]
 
 
-def _stem(path: Path) -> str:
+def image_name(path: Path) -> str:
+    """Return what an image is called: the name of its file without suffix."""
     return re.sub(r"(\.ome)?\.[^.]+$", "", path.name, flags=re.IGNORECASE) or path.name
 
 

@@ -15,7 +15,6 @@ from napari_fcn.engine.solved_head import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
     from torch import Tensor, nn
 
     from napari_fcn.engine.augmentation import Augmenter
@@ -63,28 +62,20 @@ class HeadSolver:
         self._solved_on = self._tried_on = self._painted()
 
     def solve(
-        self,
-        network: nn.Module,
-        crop: Sequence[int],
-        augment: Augmenter,
-        device: torch.device,
+        self, network: nn.Module, crop: Sequence[int], augment: Augmenter
     ) -> None:
         """Solve the last layer of a network in evaluation mode, in place."""
-        painted = self._task.painted_features(network, crop, augment, device)
+        painted = self._task.painted_features(network, crop, augment)
         set_head(network, *self._solved(*painted))
 
     def solve_again(
-        self,
-        network: nn.Module,
-        crop: Sequence[int],
-        augment: Augmenter,
-        device: torch.device,
+        self, network: nn.Module, crop: Sequence[int], augment: Augmenter
     ) -> bool:
         """Solve it again if it is time to, as the class says.
 
         Parameters
         ----------
-        network, crop, augment, device
+        network, crop, augment
             As `Task.painted_features` takes them; the layer is changed in place.
 
         Returns
@@ -98,7 +89,7 @@ class HeadSolver:
         needed = new or (few and _much_more(now, self._solved_on))
         if not needed and not (few and _changed(now, self._tried_on)):
             return False
-        features, classes = self._task.painted_features(network, crop, augment, device)
+        features, classes = self._task.painted_features(network, crop, augment)
         self._tried_on = now
         if len(classes.unique()) < 2:
             return False

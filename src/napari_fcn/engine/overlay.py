@@ -58,8 +58,8 @@ def lay_over(
 
 def _low(values: Tensor) -> Tensor:
     """Return the intensity of empty places along the last axis, however long it is."""
-    rank = 1 + round(_GROUND * (values.shape[-1] - 1))
-    return values.sort(dim=-1).values[..., rank - 1]
+    rank = round(_GROUND * (values.shape[-1] - 1))
+    return values.sort(dim=-1).values[..., rank]
 
 
 def _bright(values: Tensor, sign: Tensor) -> Tensor:

@@ -52,8 +52,7 @@ def start_from_shipped(network: nn.Module) -> bool:
             continue
         shipped = body.get(name)
         if shipped is not None and name == _SEES_IMAGE:
-            config = cast("NetworkConfig", network.config)
-            shipped = _for_channels(shipped, config)
+            shipped = _for_channels(shipped, cast("NetworkConfig", network.config))
         fitted = None if shipped is None else _fitted(shipped, tensor.shape)
         if fitted is None:
             return False
@@ -96,10 +95,9 @@ def _fitted(shipped: Tensor, shape: torch.Size) -> Tensor | None:
 
 def _for_channels(weight: Tensor, config: NetworkConfig) -> Tensor:
     image, coverage = weight[:, :-_COVERAGE], weight[:, -_COVERAGE:]
-    others = config.input_channels - config.in_channels
-    coordinates = image.new_zeros(len(image), others, *image.shape[2:])
-    channels = for_channels(image, config.in_channels)
-    return torch.cat([channels, coordinates, coverage], 1)
+    coordinates = config.input_channels - config.in_channels
+    seen = for_channels(image, config.in_channels, coordinates)
+    return torch.cat([seen, coverage], 1)
 
 
 def _deepened(weight: Tensor, depth: int) -> Tensor:

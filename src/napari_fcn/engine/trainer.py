@@ -22,10 +22,7 @@ from napari_fcn.engine.events import Scored
 from napari_fcn.engine.head_solver import HeadSolver
 from napari_fcn.engine.inputs import input_cache
 from napari_fcn.engine.model import Model
-from napari_fcn.engine.schedule import (
-    averaging_rate,
-    learning_rate_factor,
-)
+from napari_fcn.engine.schedule import averaging_rate, learning_rate_factor
 from napari_fcn.engine.shipped import SHIPPED, start_from_shipped
 from napari_fcn.engine.tasks import start_task
 from napari_fcn.engine.tasks.base import DEFAULT_BATCH
@@ -156,8 +153,7 @@ class Trainer:
 
     def _solve_head(self) -> None:
         self._network.eval()
-        device = self.compute.device
-        self._heads.solve(self._network, self._crop, self._augment, device)
+        self._heads.solve(self._network, self._crop, self._augment)
         self._network.train()
 
     def _solve_head_again(self) -> None:
@@ -167,15 +163,12 @@ class Trainer:
         """
         if self.start != SHIPPED or not self.task.solves_head:
             return
-        device = self.compute.device
         try:
-            changed = self._heads.solve_again(
-                self._average, self._crop, self._augment, device
-            )
+            changed = self._heads.solve_again(self._average, self._crop, self._augment)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            free_cache(device)
+            free_cache(self.compute.device)
             return
         if changed:
             head = self._average.get_submodule("head").state_dict()
@@ -364,8 +357,8 @@ class Trainer:
         smaller = tuple(
             round_up(c // 2, s) for c, s in zip(self._crop, stride, strict=True)
         )
-        if self._batch > self._fewest(self._crop):
-            self._batch = max(self._batch // 2, self._fewest(self._crop))
+        if self._batch > (fewest := self._fewest(self._crop)):
+            self._batch = max(self._batch // 2, fewest)
             self._say(f"Memory ran out; going on with {self._batch} crop(s) per step.")
         elif max(smaller) >= _SMALLEST_CROP and smaller != self._crop:
             self._crop = smaller

@@ -70,7 +70,7 @@ def conv_layers(
     return [*layers, nn.ReLU(inplace=True)]
 
 
-def for_channels(kernel: torch.Tensor, channels: int) -> torch.Tensor:
+def for_channels(kernel: torch.Tensor, channels: int, others: int = 0) -> torch.Tensor:
     """Let a kernel see an image with other channels than it was learned for.
 
     Parameters
@@ -79,21 +79,23 @@ def for_channels(kernel: torch.Tensor, channels: int) -> torch.Tensor:
         (O, I, Y, X).
     channels : int
         Of the image.
+    others : int
+        What enters after them and is not of the image, such as coordinates.
 
     Returns
     -------
     Tensor
-        (O, channels, Y, X), for which the channels take turns in being what the kernel
-        has learned: of red, green and blue, a fourth channel is red with the first.
-        What several are, is their mean; what none is, that of all. So channels are told
-        apart, and an image whose channels are all alike is grey.
+        (O, channels + others, Y, X), for which the channels take turns in being what
+        the kernel has learned: of red, green and blue, a fourth channel is red with the
+        first. What several are, is their mean; what none is, that of all. So channels
+        are told apart, and an image whose channels are all alike is grey. The others
+        have no weight.
     """
     learned = kernel.shape[1]
-    mixed = kernel.new_zeros(learned, channels)
+    mixed = kernel.new_zeros(learned, channels + others)
     for own in range(learned):
-        mixed[own, own::learned] = 1
-        if own >= channels:
-            mixed[own] = 1
+        first, step = (own, learned) if own < channels else (0, 1)
+        mixed[own, first:channels:step] = 1
     mixed /= mixed.sum(1, keepdim=True)
     return torch.einsum("oi...,ic->oc...", kernel, mixed)
 

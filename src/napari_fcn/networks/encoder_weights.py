@@ -118,9 +118,7 @@ def start_encoder(encoder: nn.Module, weights: dict[str, Tensor], channels: int)
 def _fitted(weight: Tensor, wanted: Tensor, channels: int) -> Tensor | None:
     """Return a tensor of the wanted shape, or None where that cannot be."""
     if wanted.ndim == weight.ndim == 4 and weight.shape[1] == 3:  # the first layer
-        inputs, weight = wanted.shape[1], for_channels(weight.float(), channels)
-        others = weight.new_zeros(len(weight), inputs - channels, *weight.shape[2:])
-        weight = torch.cat([weight, others], 1)
+        weight = for_channels(weight.float(), channels, wanted.shape[1] - channels)
     fits = weight.shape == wanted.shape and bool(weight.isfinite().all())
     return weight if fits else None
 

@@ -169,11 +169,7 @@ class Task(ABC):
         self._sampler = CropSampler(self.targets, cache, seed)
 
     def painted_features(
-        self,
-        network: nn.Module,
-        crop: Sequence[int],
-        augment: Augmenter,
-        device: torch.device,
+        self, network: nn.Module, crop: Sequence[int], augment: Augmenter
     ) -> tuple[Tensor, Tensor]:
         """Return what the last layer of a network can be solved from.
 
@@ -184,9 +180,7 @@ class Task(ABC):
         crop : sequence of int
             Edge of the crops to look at, per spatial axis.
         augment : Augmenter
-            Varies their light.
-        device : torch.device
-            Where the network is.
+            Varies their light; on the device of the network.
 
         Returns
         -------

@@ -491,12 +491,9 @@ def _varied(image: Tensor, target: Tensor, augment: Augmenter) -> tuple[Tensor, 
         others = vary_both_exactly(
             image.roll(1, 0), target.roll(1, 0), config, generator
         )
-        channels = image.shape[1] - augment.places
-        over = (others[0][:, :channels], others[1])
-        both, target = lay_over(
-            image[:, :channels], target, over, draws < config.overlay
-        )
-        return torch.cat([both, image[:, channels:]], 1), target
+        both, target = lay_over(image, target, others, draws < config.overlay)
+        channels = image.shape[1] - augment.places  # coordinates stay
+        return torch.cat([both[:, :channels], image[:, channels:]], 1), target
     geometry = augment.geometry(image)
     density = geometry.warp_density(target[:, :-1])
     seen = geometry.warp_target(target[:, -1].long() - 1).unsqueeze(1) + 1

@@ -100,11 +100,7 @@ class Segmentation(Task):
         )
 
     def painted_features(
-        self,
-        network: nn.Module,
-        crop: Sequence[int],
-        augment: Augmenter,
-        device: torch.device,
+        self, network: nn.Module, crop: Sequence[int], augment: Augmenter
     ) -> tuple[Tensor, Tensor]:
         """Return features and classes of painted pixels, each of them at most once.
 
@@ -113,6 +109,7 @@ class Segmentation(Task):
         features, classes = [], []
         several = self.config.network.in_channels > 1
         lights = _LIGHTS if several and augment.varies_channels else 1
+        device = augment.device
         with torch.inference_mode():
             most = max(_LOOKED_AT, len(self.config.classes))
             for crop_image, crop_target in self._sampler.cover(crop, most):
