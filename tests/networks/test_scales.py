@@ -8,6 +8,7 @@ import torch
 from napari_fcn.config import NetworkConfig
 from napari_fcn.engine.solved_head import body_features
 from napari_fcn.networks import build_network, count_parameters, receptive_field
+from napari_fcn.networks.blocks import CONV
 from napari_fcn.networks.resizing import doubling, halving
 
 
@@ -71,3 +72,25 @@ def test_deep_supervision_stays_that_of_the_image():
     network = unet(2, deep_supervision=True).train()
     outputs = network(torch.rand(1, 1, 16, 16))
     assert [x.shape for x in outputs] == [(1, 2, 16, 16)] * 2
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_the_last_layer_sees_all_sizes_in_that_of_the_image(ndim):
+    network = unet(3, ndim=ndim)
+    image = torch.rand(1, 1, *(4, 32, 48)[3 - ndim :])
+    features = body_features(network, image)
+    assert features.shape == (1, 12, *image.shape[2:])
+    expected = CONV[ndim](12, 2, 1)
+    expected.load_state_dict(network.head.state_dict())
+    assert torch.allclose(network(image), expected(features), atol=1e-5)
+
+
+def test_its_weights_learn_as_those_of_a_convolution_would():
+    network = unet(2)
+    image, target = torch.rand(1, 1, 16, 24), torch.zeros(1, 16, 24, dtype=torch.int64)
+    plain = CONV[2](8, 2, 1)
+    plain.load_state_dict(network.head.state_dict())
+    for output in (network(image), plain(body_features(network, image).detach())):
+        torch.nn.functional.cross_entropy(output, target).backward()
+    for mine, theirs in zip(network.head.parameters(), plain.parameters(), strict=True):
+        assert torch.allclose(mine.grad, theirs.grad, atol=1e-6)

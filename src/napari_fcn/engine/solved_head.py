@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
+
+from napari_fcn.networks.scaled_head import ScaledHead
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,7 +23,7 @@ _UNSEEN = -7.0
 
 
 def body_features(network: nn.Module, image: Tensor) -> Tensor:
-    """Return what enters the layer ``head`` of a network.
+    """Return what the layer ``head`` of a network is a linear classifier of.
 
     Parameters
     ----------
@@ -35,14 +37,15 @@ def body_features(network: nn.Module, image: Tensor) -> Tensor:
     Tensor
         float32 (N, D, *spatial).
     """
-    kept: list[Tensor] = []
+    kept: list[Any] = []
     head = network.get_submodule("head")
     hook = head.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
     try:
         network(image)
     finally:
         hook.remove()
-    return kept[0]
+    features: Tensor = head.join(kept[0]) if isinstance(head, ScaledHead) else kept[0]
+    return features
 
 
 def set_head(network: nn.Module, weight: Tensor, bias: Tensor) -> None:

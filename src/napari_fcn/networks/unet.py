@@ -17,7 +17,8 @@ from napari_fcn.networks.blocks import (
     CoverageChannel,
     ResidualBlock,
 )
-from napari_fcn.networks.resizing import Replication, doubling, halving
+from napari_fcn.networks.resizing import Replication, halving
+from napari_fcn.networks.scaled_head import ScaledHead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +46,8 @@ class UNet(AnySize):
     for each scale after the first.
 
     With several scales the same weights see the image as it is, at half its size, and
-    so on; the last layer gets the features of all of them, brought back to the size of
-    the image (Farabet et al. 2013, "Learning hierarchical features for scene
+    so on; the last layer sees the features of all of them in the size of the image
+    (`ScaledHead`; Farabet et al. 2013, "Learning hierarchical features for scene
     labeling"). Volumes are halved in the plane only.
 
     With deep supervision (Lee et al. 2015, "Deeply-supervised nets"; Dou et al. 2016
@@ -85,8 +86,11 @@ class UNet(AnySize):
         )
         self.scales = config.scales or 1
         self.halve = halving(ndim)
-        self.enlarge = doubling(ndim)
-        self.head = CONV[ndim](self.scales * config.width, config.out_channels, 1)
+        self.head = (
+            ScaledHead(ndim, config.width, config.out_channels, self.scales)
+            if self.scales > 1
+            else CONV[ndim](config.width, config.out_channels, 1)
+        )
         coarser = channels[1:-1] if config.deep_supervision else []
         self.auxiliary = nn.ModuleList(
             self._auxiliary_head(c, strides[: level + 1])
@@ -126,14 +130,10 @@ class UNet(AnySize):
         """Map an image (N, in_channels, ...) to logits (N, out_channels, ...)."""
         levels = self._levels(image)
         features = [levels[-1]]
-        for scale in range(1, self.scales):
+        for _ in range(1, self.scales):
             image = self.halve(image)
-            smaller = self._levels(image)[-1]
-            for _ in range(scale):
-                smaller = self.enlarge(smaller)
-            features.append(smaller)
-        joined = torch.cat(features, dim=1) if len(features) > 1 else features[0]
-        logits: torch.Tensor = self.head(joined)
+            features.append(self._levels(image)[-1])
+        logits: torch.Tensor = self.head(features if self.scales > 1 else features[0])
         if not (self.training and self.auxiliary):
             return logits
         coarser = levels[-2::-1]
