@@ -42,3 +42,9 @@ def test_what_knows_something_warms_up_for_longer_and_then_learns_as_fast():
     assert gentle[0] == usual[0] / 4
     assert all(g < u for g, u in zip(gentle[:39], usual[:39], strict=True))
     assert gentle[39:] == usual[39:]
+
+
+def test_a_later_optimiser_warms_up_from_where_it_begins():
+    late = learning_rate_factor(200, None, begun=200)
+    assert late == pytest.approx(learning_rate_factor(200, None) / 10)
+    assert learning_rate_factor(240, None, begun=200) == learning_rate_factor(240, None)

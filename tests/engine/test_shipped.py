@@ -22,6 +22,7 @@ from napari_fcn.engine.tasks import segmentation
 from napari_fcn.engine.teacher import TRUST
 from napari_fcn.engine.train import Budget, train
 from napari_fcn.engine.trainer import Trainer
+from napari_fcn.errors import UserError
 from napari_fcn.networks import build_network
 
 CLASSES = classes_from_values([1, 2])
@@ -205,6 +206,47 @@ def test_memory_may_run_out_down_to_the_smallest_crop(monkeypatch):
     monkeypatch.setattr(trainer, "_step", fail_when_large)
     assert np.isfinite(trainer.step())
     assert (trainer._batch, trainer._crop) == (2, (16, 16))
+
+
+def test_memory_may_run_out_at_the_start(monkeypatch):
+    item, truth = painted()
+    features = segmentation.Segmentation.painted_features
+
+    def fail_when_large(self, network, crop, augment):
+        if max(crop) > 32:
+            raise torch.OutOfMemoryError("out of memory")
+        return features(self, network, crop, augment)
+
+    monkeypatch.setattr(segmentation.Segmentation, "painted_features", fail_when_large)
+    said: list[str] = []
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig(), on_message=said.append)
+    assert "Memory ran out; going on with crops of 32 pixels." in said
+    assert trainer._crop == (32, 32)
+    assert same(head_of(trainer._network), head_of(trainer._average))
+    image = item.image.read((), item.image.whole())[0]
+    assert dice(trainer.live_model().predict(image), truth) > 0.8
+    assert np.isfinite(trainer.step())
+
+
+def test_memory_that_never_suffices_is_told_at_the_start(monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(segmentation.Segmentation, "painted_features", fail)
+    with pytest.raises(UserError, match="not enough memory"):
+        Trainer([painted()[0]], CLASSES, CONFIG, NetworkConfig())
+
+
+def test_a_new_optimiser_warms_up_again():
+    item, _ = painted()
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    for _ in range(3):
+        trainer.step()
+    rates = [group["lr"] for group in trainer._optimiser.param_groups]
+    trainer._place(trainer._network)
+    trainer.step()
+    [rate] = {group["lr"] for group in trainer._optimiser.param_groups}
+    assert 0 < rate < 0.5 * rates[0]
 
 
 def test_learning_does_not_forget_what_was_known():

@@ -11,7 +11,7 @@ _FLOOR = 0.02
 
 
 def learning_rate_factor(
-    step: int, progress: float | None, *, gentle: bool = False
+    step: int, progress: float | None, *, gentle: bool = False, begun: int = 0
 ) -> float:
     """Return the factor on the peak learning rate.
 
@@ -25,6 +25,8 @@ def learning_rate_factor(
         For a network that knows something already: the optimiser does not know at
         first which gradients are noise, and what the network knows is worth more than
         they are. So the warm-up is longer.
+    begun : int
+        The step from which on there is this optimiser; it warms up from there.
 
     Returns
     -------
@@ -33,7 +35,8 @@ def learning_rate_factor(
         2017), or the inverse square root of time without one. The latter never
         comes to rest, which the moving average of the weights makes up for.
     """
-    warm_up = min(1.0, (step + 1) / (_LONG_WARM_UP if gentle else _WARM_UP))
+    own = step - begun + 1
+    warm_up = min(1.0, own / (_LONG_WARM_UP if gentle else _WARM_UP))
     if progress is None:
         return warm_up / math.sqrt(1 + step / _HALF_LIFE)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

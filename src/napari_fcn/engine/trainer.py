@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
     from napari_fcn.config import ClassInfo, ModelConfig, NetworkConfig, TrainingConfig
     from napari_fcn.engine.tasks import Task
+
+_Result = TypeVar("_Result")
 
 _SMALLEST_CROP = 16
 _MOST_FAULTS = 5
@@ -106,8 +108,8 @@ class Trainer:
         self.task.start(self._cache, self._seed)
         self.compute = choose_compute(config.device, config.precision)
         self._heads = HeadSolver(self.task)
-        self._build(init)
         self.step_number = 0
+        self._build(init)
         self._faults = 0
         self._best = BestWeights()
         if self.resumed is not None:
@@ -123,9 +125,9 @@ class Trainer:
         self.receptive_field = receptive_field(network, self.model_config.network.ndim)
         self._batch, self._crop = self._choose_crops()
         self._place(network)
-        if self._must_solve_head(init):
-            self._solve_head()
         self._average = copy.deepcopy(self._network).eval()
+        if self._must_solve_head(init):
+            self._with_enough_memory(self._solve_head)
 
     def _start(self, network: torch.nn.Module, init: Model | None) -> str:
         """Give a new network its first weights, and tell whose they are."""
@@ -152,9 +154,8 @@ class Trainer:
         return any(c.value not in known for c in self.model_config.classes)
 
     def _solve_head(self) -> None:
-        self._network.eval()
-        self._heads.solve(self._network, self._crop, self._augment)
-        self._network.train()
+        self._heads.solve(self._average, self._crop, self._augment)
+        self._take_over_head()
 
     def _solve_head_again(self) -> None:
         """Solve the last layer again where strokes say much that is new.
@@ -171,8 +172,12 @@ class Trainer:
             free_cache(self.compute.device)
             return
         if changed:
-            head = self._average.get_submodule("head").state_dict()
-            self._network.get_submodule("head").load_state_dict(head)
+            self._take_over_head()
+
+    def _take_over_head(self) -> None:
+        """Let the network that learns have the last layer of the averaged one."""
+        head = self._average.get_submodule("head").state_dict()
+        self._network.get_submodule("head").load_state_dict(head)
 
     def _place(self, network: torch.nn.Module) -> None:
         """Move the network to the device and start an optimiser for it there."""
@@ -185,6 +190,7 @@ class Trainer:
             lr=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
         )
+        self._optimising_from = self.step_number
         generator = torch.Generator().manual_seed(self._seed)
         places = ndim if self.model_config.network.coordinates else 0
         varied = self.config.augmentation or self.task.usual_augmentation()
@@ -265,16 +271,19 @@ class Trainer:
         float
             The loss.
         """
+        loss = self._with_enough_memory(lambda: self._step(progress))
+        self.step_number += 1
+        return loss
+
+    def _with_enough_memory(self, action: Callable[[], _Result]) -> _Result:
+        """Do something, with less at a time whenever memory runs out."""
         while True:
             try:
-                loss = self._step(progress)
-                break
+                return action()
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 self._relieve(error)
-        self.step_number += 1
-        return loss
 
     def _step(self, progress: float | None) -> float:
         image, target = self.task.batch(
@@ -282,7 +291,9 @@ class Trainer:
         )
         image = image.contiguous(memory_format=memory_format(image.ndim - 2))
         gentle = self.start == SHIPPED
-        factor = learning_rate_factor(self.step_number, progress, gentle=gentle)
+        factor = learning_rate_factor(
+            self.step_number, progress, gentle=gentle, begun=self._optimising_from
+        )
         for group in self._optimiser.param_groups:
             group["lr"] = self.config.learning_rate * factor
         self._follow_statistics()
