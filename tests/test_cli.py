@@ -143,6 +143,15 @@ def test_fine_tuning(data, tmp_path, capsys):
     assert json.loads(said.out)["training"]["steps"] == 1
 
 
+def test_what_a_start_overrules_is_told(data, tmp_path, capsys):
+    capsys.readouterr()
+    assert run("train", data / "image.tif", "--labels", data / "strokes.tif", "--out",
+               tmp_path / "n.safetensors", "--init", data / "m.safetensors",
+               "--steps", 1, "--network", "segnet") == 0  # fmt: skip
+    said = capsys.readouterr().err
+    assert "--network and --setting do nothing" in said
+
+
 def test_networks_are_listed(capsys):
     assert run("networks", "--json") == 0
     listed = result(capsys)

@@ -225,6 +225,17 @@ def test_a_truth_with_negative_numbers(tmp_path, capsys, pair, model):
             match="negative")  # fmt: skip
 
 
+def test_a_mask_of_0_and_1_is_not_taken_for_strokes(tmp_path, capsys, pair, model):
+    order = ("evaluate", model, pair[0], "--truth", tmp_path / "truth.npy")
+    mask = np.zeros((2, 64, 64), np.uint8)
+    mask[:, 20:40] = 1
+    np.save(tmp_path / "truth.npy", mask)
+    refused(capsys, *order, match="give them the number 2")
+    for good in (2 * mask, 255 * mask, np.ones_like(mask), 1 + mask):
+        np.save(tmp_path / "truth.npy", good)
+        assert run(*order) == 0
+
+
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
 def test_truncated_models(tmp_path, capsys, model, share):
     whole = model.read_bytes()

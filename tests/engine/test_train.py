@@ -15,7 +15,9 @@ from napari_fcn.config import (
 from napari_fcn.data.annotations import LabelledImage
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.source import ImageSource
+from napari_fcn.engine import trainer as trainer_module
 from napari_fcn.engine.checkpoint import load_checkpoint
+from napari_fcn.engine.device import Compute
 from napari_fcn.engine.events import Finished, Message, Scored, Started, Stepped
 from napari_fcn.engine.model import Model
 from napari_fcn.engine.train import Budget, CancelToken, train
@@ -223,6 +225,26 @@ def test_memory_that_never_suffices_ends_in_one_finished_event(monkeypatch):
         )
     assert [type(e) for e in events].count(Finished) == 1
     assert events[-1].reason == "failed"
+
+
+def test_a_network_too_large_for_the_gpu_goes_to_the_processor(monkeypatch):
+    def choose(name, precision):
+        device = torch.device("cuda" if name == "auto" else name)
+        return Compute(device)
+
+    place = Trainer._place
+
+    def fail_on_gpu(self, network):
+        if self.compute.device.type == "cuda":
+            raise torch.OutOfMemoryError("out of memory")
+        place(self, network)
+
+    monkeypatch.setattr(trainer_module, "choose_compute", choose)
+    monkeypatch.setattr(Trainer, "_place", fail_on_gpu)
+    _, events = run(steps=2)
+    texts = [e.text for e in events if isinstance(e, Message)]
+    assert sum("going on with the processor" in t for t in texts) == 1
+    assert events[-1].reason == "done"
 
 
 def test_fine_tuning_with_another_class_keeps_what_fits():

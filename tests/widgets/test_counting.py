@@ -194,6 +194,18 @@ def test_without_dots_it_says_what_to_do_and_measures_the_size(window, spots):
     assert "draw one object here" not in window.viewer.layers
 
 
+def test_a_digit_picks_only_what_is_shown(window, spots):
+    image, places = spots
+    start(window, image)
+    window.viewer.window._qt_viewer.canvas.native.setFocus()
+    for digit in (Qt.Key.Key_1, Qt.Key.Key_0, Qt.Key.Key_2):
+        QTest.keyClick(window.canvas, digit)
+        assert window.train.class_list.current() == 2
+    window.train._pick_number(1)
+    dot(window, places[:2])
+    assert {d.value for d in targets(window).dots} == {2}
+
+
 def test_areas_are_kept_for_testing_while_objects_are_counted(window, spots):
     """Drawn in the dock Correct, or those that are dotted, which stay as they are."""
     start(window, spots[0])

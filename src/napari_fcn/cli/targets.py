@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +10,6 @@ from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_SUFFIX = r"(\.ome)?\.[^.]*$"
 
 
 def name_targets(out: Path, images: Sequence[Path], suffix: str = ".tif") -> list[Path]:
@@ -37,6 +34,8 @@ def name_targets(out: Path, images: Sequence[Path], suffix: str = ".tif") -> lis
     UserError
         If there are several images and one file.
     """
+    from napari_fcn.data.readers import image_name
+
     if len(images) == 1 and out.suffix and not out.is_dir():
         return [out]
     if len(images) == 1 and out.is_dir() and out.suffix == ".zarr":
@@ -45,7 +44,7 @@ def name_targets(out: Path, images: Sequence[Path], suffix: str = ".tif") -> lis
         raise UserError(f"{out} is a file; give a folder for several images.")
     names: list[str] = []
     for image in images:
-        stem = re.sub(_SUFFIX, "", image.name, flags=re.IGNORECASE) or "image"
+        stem = image_name(image)
         number, name = 1, stem
         while name.casefold() in map(str.casefold, names):
             number += 1

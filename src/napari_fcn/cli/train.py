@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_fcn.engine.model import Model
     from napari_fcn.engine.train import CancelToken
 
+_NETWORK = "unet"
 _TASKS = ("segmentation", "density", "regression")
 
 
@@ -93,7 +94,7 @@ def _add_network(parser: Parser) -> None:
     )
     parser.add_argument(
         "--network",
-        default="unet",
+        default=_NETWORK,
         metavar="NAME",
         help="one of those that napari-fcn networks lists",
     )
@@ -182,6 +183,8 @@ def run_train(options: argparse.Namespace) -> dict[str, Any]:
     choose_device(options.device)
     init = load_model(options.init) if options.init else None
     if init is not None:
+        if options.setting or options.network not in (_NETWORK, init.config.network.name):
+            note("The network is that of --init; --network and --setting do nothing.")
         network = init.config.network
     images = expand_paths(options.images)
     files = AnnotationFiles(

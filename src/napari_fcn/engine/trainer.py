@@ -124,10 +124,9 @@ class Trainer:
         self.start = self._start(network, init)
         self.receptive_field = receptive_field(network, self.model_config.network.ndim)
         self._batch, self._crop = self._choose_crops()
-        self._place(network)
-        self._average = copy.deepcopy(self._network).eval()
+        self._place_where_it_fits(network)
         if self._must_solve_head(init):
-            self._with_enough_memory(self._solve_head)
+            self._with_enough_memory(self._solve_head, one_by_one=True)
 
     def _start(self, network: torch.nn.Module, init: Model | None) -> str:
         """Give a new network its first weights, and tell whose they are."""
@@ -178,6 +177,24 @@ class Trainer:
         """Let the network that learns have the last layer of the averaged one."""
         head = self._average.get_submodule("head").state_dict()
         self._network.get_submodule("head").load_state_dict(head)
+
+    def _place_where_it_fits(self, network: torch.nn.Module) -> None:
+        """Have the network and its average on the device, or else on the processor."""
+        try:
+            self._place(network)
+            self._average = copy.deepcopy(self._network).eval()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or self.compute.device.type == "cpu":
+                raise
+            free_cache(self.compute.device)
+            self._fall_back(network)
+            self._average = copy.deepcopy(self._network).eval()
+
+    def _fall_back(self, network: torch.nn.Module) -> None:
+        """Go on with the processor."""
+        self.compute = choose_compute("cpu", "auto")
+        self._place(network)
+        self._say("The GPU's memory ran out; going on with the processor.")
 
     def _place(self, network: torch.nn.Module) -> None:
         """Move the network to the device and start an optimiser for it there."""
@@ -275,15 +292,20 @@ class Trainer:
         self.step_number += 1
         return loss
 
-    def _with_enough_memory(self, action: Callable[[], _Result]) -> _Result:
-        """Do something, with less at a time whenever memory runs out."""
+    def _with_enough_memory(
+        self, action: Callable[[], _Result], *, one_by_one: bool = False
+    ) -> _Result:
+        """Do something, with less at a time whenever memory runs out.
+
+        Where crops are seen one by one, fewer of them would not help.
+        """
         while True:
             try:
                 return action()
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                self._relieve(error)
+                self._relieve(error, fewer=not one_by_one)
 
     def _step(self, progress: float | None) -> float:
         image, target = self.task.batch(
@@ -361,14 +383,14 @@ class Trainer:
             else:
                 tensor.copy_(theirs[name])
 
-    def _relieve(self, error: BaseException) -> None:
-        """Make the next try smaller after memory ran out."""
+    def _relieve(self, error: BaseException, *, fewer: bool) -> None:
+        """Make the next try smaller after memory ran out: fewer crops, or smaller."""
         free_cache(self.compute.device)
         stride = self.receptive_field.stride
         smaller = tuple(
             round_up(c // 2, s) for c, s in zip(self._crop, stride, strict=True)
         )
-        if self._batch > (fewest := self._fewest(self._crop)):
+        if fewer and self._batch > (fewest := self._fewest(self._crop)):
             self._batch = max(self._batch // 2, fewest)
             self._say(f"Memory ran out; going on with {self._batch} crop(s) per step.")
         elif max(smaller) >= _SMALLEST_CROP and smaller != self._crop:
@@ -376,10 +398,8 @@ class Trainer:
             self._batch = max(self._batch, self._fewest(smaller))
             self._say(f"Memory ran out; going on with crops of {max(smaller)} pixels.")
         elif self.compute.device.type != "cpu":
-            self.compute = choose_compute("cpu", "auto")
-            self._place(self._network)
+            self._fall_back(self._network)
             self._average = self._average.to(self.compute.device)
-            self._say("The GPU's memory ran out; going on with the processor.")
         else:
             raise UserError(
                 "There is not enough memory to train this network; close other "

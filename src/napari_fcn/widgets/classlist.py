@@ -163,6 +163,15 @@ class ClassList(QWidget):
         for widget in (self.eraser, self._eraser_key):
             widget.setVisible(visible)
 
+    def at_key(self, number: int) -> int | None:
+        """Return the painted number that a digit picks, None where none is shown."""
+        if number == 0:
+            return 0 if self._background else None
+        if number > len(self.classes):
+            return None
+        info = self.classes[number - 1]
+        return info.value if self._background or not info.background else None
+
     def set_current(self, value: int) -> None:
         """Mark the class that the brush paints; unknown numbers mark none."""
         if value == 0:

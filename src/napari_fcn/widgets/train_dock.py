@@ -361,10 +361,8 @@ class TrainDock(QWidget):
 
     def _pick_number(self, number: int) -> None:
         """Switch to the class whose key it is."""
-        if number == 0:
-            self._pick(0)
-        elif number <= len(self.class_list.classes):
-            self._pick(self.class_list.classes[number - 1].value)
+        if (value := self.class_list.at_key(number)) is not None:
+            self._pick(value)
 
     def _toggle_overlay(self) -> None:
         self.show_prediction(not self.overlay_check.isChecked())

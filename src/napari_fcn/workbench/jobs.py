@@ -241,6 +241,12 @@ def truth_indices(
     foreign = not {int(v) for v in np.unique(truth)} <= known
     if len(foreground) == 1 and background and (foreign or not strokes):
         return np.where(truth == 0, background[0], foreground[0]).astype(np.int64)
+    if strokes and np.isin(indices, [-1, *background]).all() and (truth == 0).any():
+        raise UserError(
+            f"The truth shows no object: in it {classes[background[0]].value} is "
+            "background, and 0 is not annotated. If it is a mask of objects, give them "
+            f"the number {classes[foreground[0]].value}."
+        )
     if background and not strokes:
         indices[truth == 0] = background[0]
     if (indices < 0).all():
