@@ -305,6 +305,19 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path):
     assert np.mean(losses) < 0.85 * np.mean(fresh)
 
 
+def test_a_run_goes_on_when_classes_have_other_names_and_colours(tmp_path):
+    checkpoint = checkpoint_after(5, tmp_path / "c.safetensors")
+    look = {"name": "nucleus", "colour": "#123456"}
+    classes = [c.model_copy(update=look) for c in classes_from_values([1, 2])]
+    trainer = Trainer([labelled()], classes, QUICK, SMALL, resume=checkpoint)
+    assert trainer.step_number == 5
+    assert list(trainer.model_config.classes) == classes
+    others = classes_from_values([1, 3])
+    item = labelled()
+    item.labels[item.labels == 2] = 3
+    assert Trainer([item], others, QUICK, SMALL, resume=checkpoint).step_number == 0
+
+
 def test_a_checkpoint_holds_the_optimiser(tmp_path):
     checkpoint = checkpoint_after(5, tmp_path / "c.safetensors")
     trainer = Trainer(

@@ -19,6 +19,7 @@ from napari_fcn.project.snapshots import (
     _time_of,
     keep_snapshot,
     return_to,
+    set_aside,
     snapshots,
 )
 
@@ -76,6 +77,28 @@ def test_old_ones_are_thinned_out(project):
     assert len(found) <= MOST + 1
     assert found[:5] == [3 * MOST - 1 - n for n in range(5)]
     assert found[-1] < MOST
+
+
+def test_going_back_forgets_no_snapshot_that_is_gone_back_to(project):
+    for steps in range(MOST):
+        train(project, steps, None)
+        keep_snapshot(project)
+    found = snapshots(project)
+    for chosen in (found[3], found[MOST // 2]):
+        return_to(project, chosen)
+        kept = load_model(project.model).config.training["steps"]
+        assert kept == chosen.steps
+        assert chosen.path.is_file()
+
+
+def test_a_snapshot_set_aside_outlives_its_file(project):
+    train(project, 1, 0.5)
+    kept = set_aside(project, keep_snapshot(project))
+    snapshots(project)[0].path.unlink()
+    train(project, 2, None)
+    return_to(project, kept)
+    assert load_model(project.model).config.training["steps"] == 1
+    assert [s.steps for s in snapshots(project)] == [2]
 
 
 @given(times=st.lists(st.integers(0, 4 * 10**18), min_size=2, max_size=9, unique=True))

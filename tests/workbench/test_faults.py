@@ -66,6 +66,31 @@ def test_strokes_survive_a_full_disk(small_disk, monkeypatch):
     book.close()
 
 
+def test_strokes_in_memory_are_not_left_for_another_project(small_disk, tmp_path):
+    book = Workbench(small_disk)
+    image, _ = samples.blobs(2, 64)
+    entry = book.add_image(image, Axes.of("ZYX"), "cells")
+    first, other = book.project.folder, tmp_path / "other.fcnproj"
+    Project.create(other)
+    filler = small_disk / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    store = book.labels(entry.key)
+    strokes = np.random.default_rng(0).integers(0, 3, store.shape).astype(np.uint8)
+    store[...] = strokes
+    for leave in (lambda: book.open_project(other), lambda: book.create_project("b")):
+        with pytest.raises(UserError, match="make room"):
+            leave()
+        assert book.project.folder == first
+        np.testing.assert_array_equal(book.labels(entry.key)[...], strokes)
+    filler.unlink()
+    book.open_project(other)  # there is room again: they are written first
+    book.open_project(first)
+    np.testing.assert_array_equal(book.labels(entry.key)[...], strokes)
+    book.close()
+
+
 def test_the_engine_ends_by_itself_when_the_window_is_killed(tmp_path):
     """kill -9 of the window's process: the run is kept, the engine is gone."""
     script = textwrap.dedent(

@@ -7,7 +7,11 @@ import pytest
 import torch
 
 from napari_fcn.config import NetworkConfig
+from napari_fcn.data.axes import Axes
 from napari_fcn.networks import build_network, receptive_field
+from napari_fcn.project import Project
+from napari_fcn.workbench.images import add_image
+from napari_fcn.workbench.insight import Insight
 from napari_fcn.workbench.questions import Describe, SeeField, TryFrame
 
 
@@ -120,3 +124,26 @@ def test_an_image_that_is_gone_is_one_sentence(bench, asked, tmp_path):
         SeeField(project.folder, gone, (0,), (5, 5), network, tmp_path / "x.npy")
     )
     assert "gone.zarr" in answer.error
+
+
+def test_intensities_are_measured_anew_in_another_project(tmp_path):
+    told = []
+    one = Insight(told.append, lambda: None)
+    network, out = NetworkConfig(width=4, depth=1), tmp_path / "field.npy"
+    pixels = np.random.default_rng(0).random((40, 40), np.float32)
+
+    def field(insight, project, image):
+        insight.see_field(SeeField(project, image, (), (20, 20), network, out))
+        assert told[-1].error == ""
+        return np.load(out)
+
+    questions = []
+    for name, factor in (("dark", 1), ("bright", 1000)):
+        project = Project.create(tmp_path / name)
+        image, _ = add_image(project, pixels * factor, Axes.of("YX"), "cells")
+        questions.append((project.folder, image))
+    assert questions[0][1] == questions[1][1]
+    dark, bright = (field(one, *question) for question in questions)
+    fresh = field(Insight(told.append, lambda: None), *questions[1])
+    np.testing.assert_array_equal(bright, fresh)
+    np.testing.assert_allclose(bright, dark, atol=1e-3)  # as it is normalised

@@ -9,14 +9,21 @@ import time
 import numpy as np
 import pytest
 import tifffile
+import torch
+from tests.engines import NoEngine
 
+from napari_fcn.config import ModelConfig, NetworkConfig, classes_from_values
 from napari_fcn.data import samples
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.readers import open_image
 from napari_fcn.data.store import ChunkStore
-from napari_fcn.engine.model import load_model
+from napari_fcn.engine.events import Finished
+from napari_fcn.engine.model import Model, load_model
 from napari_fcn.errors import UserError
 from napari_fcn.export.masks import write_array
+from napari_fcn.networks import build_network
+from napari_fcn.project.snapshots import keep_snapshot, snapshots
+from napari_fcn.workbench.session import Workbench
 
 
 def view(bench, entry, sample=(0,), size=96):
@@ -138,6 +145,84 @@ def test_a_killed_engine_is_noticed_and_goes_on(bench):
     step = workbench.status.step
     bench.until(lambda: workbench.status.step > step, "steps after the restart")
     np.testing.assert_array_equal(workbench.labels(entry.key)[...], painted)
+
+
+def test_an_engine_that_starts_again_knows_the_network(bench):
+    workbench = bench.workbench
+    entry, image, _ = bench.open_blobs()
+    train_until(bench, 5)
+    workbench.stop()
+    bench.until(lambda: bench.finished, "the end of the run")
+    os.kill(workbench.engine_pid, signal.SIGKILL)
+    bench.until(lambda: workbench.status.state == "dead", "the death")
+    workbench.start_engine()
+    view(bench, entry)
+    bench.until(lambda: bench.shown, "the prediction")
+    workbench.apply(entry)
+    bench.until(lambda: bench.jobs, "applying")
+    assert [job.reason for job in bench.jobs] == ["done"]
+    masks = workbench.prediction(entry.key, "masks")[...]
+    model = load_model(workbench.project.model)
+    np.testing.assert_array_equal(masks, model.predict(image, axes="ZYX"))
+
+
+def test_another_project_does_not_get_the_network_of_the_first(bench):
+    workbench = bench.workbench
+    _, image, _ = bench.open_blobs()
+    train_until(bench, 5)
+    workbench.stop()
+    bench.until(lambda: bench.finished, "the end of the run")
+    workbench.create_project("other")
+    entry = workbench.add_image(image, Axes.of("ZYX"), "blobs")
+    workbench.apply(entry)
+    bench.until(lambda: bench.jobs, "the refusal")
+    assert [job.reason for job in bench.jobs] == ["failed"]
+    assert "Nothing is trained yet" in bench.jobs[0].message
+
+
+def test_going_back_is_forgotten_with_the_project(tmp_path):
+    workbench = Workbench(tmp_path, NoEngine)
+    image, _ = samples.blobs(1, 64)
+    workbench.add_image(image, Axes.of("ZYX"), "first")
+    first = workbench.project
+    put_model(first.model, steps=3)
+    keep_snapshot(first)
+    put_model(first.model, steps=9)
+    workbench.start_engine()
+    workbench._set(state="training")
+    workbench.return_to(snapshots(first)[-1])
+    second = workbench.create_project("second")
+    put_model(second.model, steps=7)
+    workbench._on_finished(Finished("stopped"))
+    assert load_model(second.model).config.training["steps"] == 7
+    assert load_model(first.model).config.training["steps"] == 9
+    assert not list(first.model.parent.glob("going-back*"))
+    workbench.close()
+
+
+def put_model(path, steps: int) -> None:
+    """Write a model as a run of so many steps does."""
+    network = NetworkConfig(width=4, depth=1, out_channels=2)
+    classes = classes_from_values([1, 2])
+    config = ModelConfig(network=network, classes=classes, training={"steps": steps})
+    Model(config, build_network(network)).save(path)
+
+
+def test_classes_above_255_keep_their_numbers(bench, tmp_path):
+    workbench = bench.workbench
+    entry, _, _ = bench.open_blobs(paint=False)
+    network = NetworkConfig(width=4, depth=1, out_channels=2)
+    model = build_network(network)
+    with torch.no_grad():
+        model.head.bias.copy_(torch.tensor([-1e3, 1e3]))
+    config = ModelConfig(network=network, classes=classes_from_values([1, 300]))
+    Model(config, model).save(tmp_path / "m.safetensors")
+    workbench.apply(entry, tmp_path / "m.safetensors")
+    bench.until(lambda: bench.jobs, "applying")
+    assert bench.jobs[0].reason == "done"
+    masks = workbench.prediction(entry.key, "masks")
+    assert masks.dtype == np.uint16
+    assert set(np.unique(masks[...])) == {300}
 
 
 def test_saving_replaces_no_image_and_no_other_folder(bench, tmp_path):

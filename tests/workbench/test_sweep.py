@@ -18,7 +18,9 @@ from napari_fcn.data.axes import Axes
 from napari_fcn.engine.device import choose_compute
 from napari_fcn.engine.model import Model
 from napari_fcn.networks import build_network
+from napari_fcn.project import Project
 from napari_fcn.workbench import live
+from napari_fcn.workbench.images import add_image
 from napari_fcn.workbench.live import LiveNetwork, LiveView
 from napari_fcn.workbench.protocol import Look
 
@@ -105,6 +107,28 @@ def test_another_view_of_the_slice_goes_on_and_another_slice_begins_anew(watched
     ticks(view, model, step := step + 1)
     assert told[-1].complete
     assert not told[-1].whole
+
+
+def test_another_project_with_the_same_key_begins_anew(watched, tmp_path):
+    view, look, model, told = watched
+    step = 10
+    while not any(event.whole for event in told):
+        ticks(view, model, step := step + 1)
+    told.clear()
+    project = Project.create(tmp_path / "other")
+    pixels = np.random.default_rng(1).random(SHAPE, np.float32)
+    image, _ = add_image(project, pixels, Axes.of("ZYX"), "cells")
+    assert image == look.image
+    view.look(replace(look, project=project.folder))
+    ticks(view, model, step := step + 1)
+    assert told[-1].complete
+    assert not told[-1].whole
+    while not any(event.whole for event in told):
+        ticks(view, model, step := step + 1)
+    whole = model.predict(pixels, axes="ZYX")[:, 1]
+    for plane, info in zip(whole, CLASSES, strict=True):
+        store = image.prediction(project.folder, f"live-density-{info.value}", "f4")
+        np.testing.assert_allclose(store[1], plane, atol=1e-4)
 
 
 def test_all_at_once_when_it_rests_and_nothing_in_a_huge_slice(watched, monkeypatch):

@@ -183,7 +183,8 @@ def run_train(options: argparse.Namespace) -> dict[str, Any]:
     choose_device(options.device)
     init = load_model(options.init) if options.init else None
     if init is not None:
-        if options.setting or options.network not in (_NETWORK, init.config.network.name):
+        known = (_NETWORK, init.config.network.name)
+        if options.setting or options.network not in known:
             note("The network is that of --init; --network and --setting do nothing.")
         network = init.config.network
     images = expand_paths(options.images)

@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
@@ -54,10 +54,10 @@ def snapshots(project: Project) -> list[Snapshot]:
     return sorted(found, key=lambda s: (s.time, s.steps), reverse=True)
 
 
-def keep_snapshot(project: Project) -> Snapshot | None:
+def keep_snapshot(project: Project, spare: Path | None = None) -> Snapshot | None:
     """Keep the project's model beside the earlier ones; None if that is done already.
 
-    When there are many, every second of the older half is forgotten.
+    When there are many, every second of the older half is forgotten, but not `spare`.
 
     Raises
     ------
@@ -78,8 +78,25 @@ def keep_snapshot(project: Project) -> Snapshot | None:
         shutil.copyfile(project.model, temporary)
     if len(known) >= MOST:
         for old in known[MOST // 2 :: 2]:
-            old.path.unlink(missing_ok=True)
+            if old.path != spare:
+                old.path.unlink(missing_ok=True)
     return _read(target)
+
+
+def set_aside(project: Project, snapshot: Snapshot) -> Snapshot:
+    """Return a copy of a snapshot that is not forgotten when others are kept.
+
+    There is one such copy in a project at a time, and whoever made it removes it.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    target = project.model.with_name("going-back.safetensors")
+    with atomic_path(target) as temporary:
+        shutil.copyfile(snapshot.path, temporary)
+    return replace(snapshot, path=target)
 
 
 def return_to(project: Project, snapshot: Snapshot) -> None:
@@ -93,7 +110,7 @@ def return_to(project: Project, snapshot: Snapshot) -> None:
         If it cannot be written; then nothing is changed.
     """
     with suppress(UserError):
-        keep_snapshot(project)
+        keep_snapshot(project, spare=snapshot.path)
     with atomic_path(project.model) as temporary:
         shutil.copyfile(snapshot.path, temporary)
     # The checkpoint is that of the other run.

@@ -8,7 +8,7 @@ import zarr
 
 from napari_fcn.data.files import atomic_path
 from napari_fcn.data.store import ChunkStore
-from napari_fcn.engine.outputs import choose_output, output_channels
+from napari_fcn.engine.outputs import choose_output, output_channels, output_dtype
 from napari_fcn.engine.predict import Cancelled, Progress, predict_source
 from napari_fcn.errors import UserError
 from napari_fcn.export.masks import write_array
@@ -42,7 +42,7 @@ def run_apply(
         channels = output_channels(model.config, kind)
         with atomic_path(command.out) as temporary:
             shape = command.image.label_shape
-            dtype = "uint8" if kind == "labels" else "float32"
+            dtype = str(output_dtype(model.config, kind))
             whole = (channels, *shape) if channels else shape
             ChunkStore.create(temporary, whole, dtype)
             out = zarr.open_array(str(temporary), mode="r+")

@@ -26,6 +26,7 @@ from napari_fcn.networks import (
     object_extents,
     receptive_field,
 )
+from napari_fcn.workbench.live_stores import origin
 from napari_fcn.workbench.questions import (
     Described,
     FieldSeen,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from napari_fcn.data.normalisation import Normalisation
     from napari_fcn.data.source import ImageSource
     from napari_fcn.engine.model import Model
-    from napari_fcn.project import ProjectImage
     from napari_fcn.workbench.live import LiveNetwork
     from napari_fcn.workbench.questions import (
         Answer,
@@ -107,7 +107,7 @@ class Insight:
         field = receptive_field(network, ndim)
         point = tuple(slice(p, p + 1) for p in question.position)
         tile = plan_tiles(source.spatial_shape, (1,) * ndim, field, point)[0]
-        normal = self._normalisation(question.image, source, config).of(question.sample)
+        normal = self._normalisation(question, source, config).of(question.sample)
         image = normal.apply(source.read(question.sample, tile.read))
         inputs = network_input(network.config, image, tile.read, source.spatial_shape)
         start = tuple(s.start for s in tile.read)
@@ -142,7 +142,7 @@ class Insight:
             raise UserError("Frames are compared for segmentation only.")
         model, field = live.model, live.model.receptive_field
         region = _cut(question.region, _LARGEST[ndim])
-        measured = self._normalisation(question.image, source, model.config)
+        measured = self._normalisation(question, source, model.config)
         normal = measured.of(question.sample)
         image = normal.apply(source.read(question.sample, region))
         shape, stride = image.shape[1:], field.stride
@@ -160,10 +160,13 @@ class Insight:
         )
 
     def _normalisation(
-        self, image: ProjectImage, source: ImageSource, config: ModelConfig | None
+        self,
+        question: SeeField | TryFrame,
+        source: ImageSource,
+        config: ModelConfig | None,
     ) -> Normalisation:
         wanted = config.normalisation if config else NormalisationConfig()
-        key = (image.key, image.axes, source.ndim, wanted)
+        key = (origin(question.project, question.image), source.ndim, wanted)
         if key not in self._measured:
             self._measured = {key: measure(source, wanted)}
         return self._measured[key]

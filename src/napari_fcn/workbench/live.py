@@ -26,13 +26,14 @@ from napari_fcn.workbench.live_stores import (
     LIVE,
     deviation_store,
     live_store,
+    origin,
     places_of,
 )
 from napari_fcn.workbench.protocol import UNCERTAINTY, Look, Shown
 from napari_fcn.workbench.sweep import Sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
     from typing import Any
 
     import torch
@@ -120,21 +121,25 @@ def _looking(network: nn.Module) -> Iterator[None]:
         network.train(training)
 
 
+def _needs(look: Look, model: Model) -> Hashable:
+    """Return what decides how an image is opened for a look."""
+    pixels = origin(look.project, look.image)
+    return pixels, look.ndim, model.config.normalisation
+
+
 class _Scene:
     """An image that is looked at, with its open stores."""
 
     def __init__(self, look: Look, model: Model) -> None:
-        self.key, self.ndim = look.image.key, look.ndim
-        self.config = model.config.normalisation
+        self._made_for = _needs(look, model)
         self.image: ImageSource = look.image.source(look.project, look.ndim)
-        self.normalisation: Normalisation = measure(self.image, self.config)
+        self.normalisation = measure(self.image, model.config.normalisation)
         self._look = look
         self._stores: dict[str, ChunkStore] = {}
 
     def fits(self, look: Look, model: Model) -> bool:
         """Tell whether it can be used for what is looked at now."""
-        mine = (self.key, self.ndim, self.config)
-        return mine == (look.image.key, look.ndim, model.config.normalisation)
+        return self._made_for == _needs(look, model)
 
     def store(self, what: str, dtype: str) -> ChunkStore:
         """Open a store of predictions when first needed."""
@@ -263,7 +268,7 @@ class LiveView:
             return []
         whole = tuple(slice(0, n) for n in shape)
         tiles = self._sweep.take(
-            (look.image.key, look.sample, look.ndim, look.task),
+            (origin(look.project, look.image), look.sample, look.ndim, look.task),
             lambda: _plan(image, network.model, whole, self._edge),
             look.region,
             max(_FEWEST, len(self._tiles)) if network.learning else None,

@@ -66,6 +66,14 @@ class ProjectClient(EngineClient):
             self._open.close()
         super().close()
 
+    def start_engine(self) -> None:
+        """Start the engine's process, which knows the project's network at once."""
+        if self._engine is not None:
+            return
+        super().start_engine()
+        if self._open is not None:
+            self._use_model()
+
     @property
     def project(self) -> Project | None:
         """The project, once there is one."""
@@ -73,6 +81,7 @@ class ProjectClient(EngineClient):
 
     def create_project(self, name: str) -> Project:
         """Make a project in the home folder, or in a temporary one if it must be."""
+        self._require_all_written()
         try:
             project = Project.create(self.home / name)
         except UserError as error:
@@ -83,11 +92,16 @@ class ProjectClient(EngineClient):
         return project
 
     def open_project(self, folder: Path) -> Project:
-        """Open a project; raises `UserError` if it cannot be."""
+        """Open a project.
+
+        Raises
+        ------
+        UserError
+            If it cannot be opened, or strokes in memory would be lost.
+        """
+        self._require_all_written()
         project = Project.open(folder)
         self._use_project(project)
-        if project.model.is_file() or project.checkpoint.is_file():
-            self._send(protocol.UseModel(project.model, project.checkpoint))
         opened = self._opened()
         if opened.older is not None:
             self.said.emit(
@@ -126,9 +140,7 @@ class ProjectClient(EngineClient):
         target = parent / before.name
         if target.exists():
             raise UserError(f"There is a {target.name} in {parent}; choose elsewhere.")
-        self.flush()
-        if any(self.labels(i.key).dirty for i in self._opened().project.record.images):
-            raise UserError("Not all strokes are on disk yet; make room there first.")
+        self._require_all_written()
         self.look_away()
         self._leave_project()
         try:
@@ -293,7 +305,21 @@ class ProjectClient(EngineClient):
         self._suggestions.clear()
         self._recall()
         self.recent.note(project.folder)
+        self._use_model()  # before anything of the new project is looked at
         self.project_changed.emit(project)
+
+    def _use_model(self) -> None:
+        """Have the engine show what the project's network predicts, if it has one."""
+        project = self._opened().project
+        known = project.model.is_file() or project.checkpoint.is_file()
+        model = project.model if known else None
+        self._send(protocol.UseModel(model, project.checkpoint))
+
+    def _require_all_written(self) -> None:
+        """Raise `UserError` while strokes are in memory only."""
+        self.try_again()
+        if self.unwritten:
+            raise UserError("Not all strokes are on disk yet; make room there first.")
 
     def _leave_project(self) -> None:
         self.flush()

@@ -135,15 +135,17 @@ class LookAway:
 class UseModel:
     """Show the predictions of a saved model while nothing is trained.
 
+    During a run it waits until that has ended, as do the jobs that are sent after it.
+
     Attributes
     ----------
-    path : Path
-        The model file.
+    path : Path or None
+        The model file; None where there is no model, so that nothing is shown.
     checkpoint : Path, optional
         Of a run that may have got further before it was killed.
     """
 
-    path: Path
+    path: Path | None
     checkpoint: Path | None = None
 
 
@@ -274,7 +276,7 @@ class Suggest:
 
 @dataclass(frozen=True)
 class CancelJob:
-    """Give up applying or exporting."""
+    """Give up applying or exporting, also what still waits for its turn."""
 
 
 @dataclass(frozen=True)

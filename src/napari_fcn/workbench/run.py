@@ -68,6 +68,8 @@ class Run:
         Ends the training that goes on now.
     paused : bool
         Whether it waits.
+    stopped : bool
+        Whether it ends at the next step.
     painted : list of Painted or Annotated
         What is to be taken over before the next step.
     trainer : Trainer, optional
@@ -84,12 +86,12 @@ class Run:
         self._send = send
         self._between_steps = between_steps
         self.cancel = CancelToken()
-        self.paused = False
+        self.paused = self.stopped = False
         self.painted: list[protocol.Painted | protocol.Annotated] = []
         self.trainer: Trainer | None = None
         self._seconds = 0.0
         self._kept = self._told = self._pictured = time.monotonic()
-        self._stopped = self._restart = False
+        self._restart = False
         self._finished: Finished | None = None
 
     def train(self) -> Model | None:
@@ -116,7 +118,7 @@ class Run:
 
     def stop(self) -> None:
         """End at the next step."""
-        self._stopped = True
+        self.stopped = True
         self.cancel.cancel()
 
     @property
@@ -160,8 +162,8 @@ class Run:
             self.note(Project.open(command.project).image(key))
         if self._restart:
             return
-        if segments:
-            self._reload(trainer, strokes, keys)
+        if segments:  # without what was left out above
+            self._reload(trainer, [s for s in strokes if s.key in keys], keys)
         else:
             self._replace(trainer, [keys.index(k) for k in keys if k in named])
 
@@ -169,6 +171,8 @@ class Run:
         self, trainer: Trainer, strokes: list[protocol.Painted], keys: list[str]
     ) -> None:
         """Take over strokes on images that are learned from, all at once."""
+        if not strokes:
+            return
         changed: dict[int, set[tuple[int, ...]]] = {}
         for command in strokes:
             number = keys.index(command.key)
@@ -225,7 +229,7 @@ class Run:
     def _teaches(self, image: ProjectImage) -> bool:
         command = self._command
         if command.task == "segmentation":
-            return True
+            return bool(image.labels(command.project, writable=False).painted_chunks())
         targets = read_targets(command.project, image.key)
         blind = command.training.loss == BLIND_SPOT
         return has_something(targets, command.task, blind=blind)
@@ -235,7 +239,7 @@ class Run:
         resume = self._command.resume
         while True:
             model = self._train_once(resume=resume)
-            if self._stopped or not self._restart:
+            if self.stopped or not self._restart:
                 return model
             self.keep()
             self._restart, self.cancel, resume = False, CancelToken(), True

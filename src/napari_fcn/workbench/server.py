@@ -7,7 +7,7 @@ into the pipe, so every command is honoured within one of those.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from napari_fcn.engine.checkpoint import latest_model
 from napari_fcn.engine.device import choose_compute
@@ -20,6 +20,7 @@ from napari_fcn.workbench.background import run_apply, run_export
 from napari_fcn.workbench.compare import run_compare
 from napari_fcn.workbench.insight import Insight
 from napari_fcn.workbench.live import LiveNetwork, LiveView
+from napari_fcn.workbench.outputs import written_to
 from napari_fcn.workbench.questions import Describe, SeeField, TryFrame
 from napari_fcn.workbench.run import Run, calibration
 from napari_fcn.workbench.suggest import run_suggest
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from typing import Any
 
+_Kind = TypeVar("_Kind")
 
 _TELL_EVERY = 0.1
 _IDLE_WAIT = 0.5
@@ -110,6 +112,8 @@ class Server:
     def _start(self, command: protocol.Command) -> None:
         if isinstance(command, protocol.Train):
             self._train(command)
+        elif isinstance(command, protocol.UseModel):
+            self._use_model(command)
         else:
             self._do_job(command)
 
@@ -130,14 +134,26 @@ class Server:
     def _on_stop(self, _: protocol.Stop) -> None:
         if self._run is not None:
             self._run.stop()
-        for command in self._waiting:
-            if isinstance(command, protocol.Train):
-                self._waiting.remove(command)
-                self._send(Finished("stopped"))
+        for _train in self._take_waiting(protocol.Train):
+            self._send(Finished("stopped"))
+
+    def _take_waiting(self, kind: type[_Kind]) -> list[_Kind]:
+        """Take the commands of a kind out of those that wait."""
+        taken: list[_Kind] = [c for c in self._waiting if isinstance(c, kind)]
+        self._waiting = [c for c in self._waiting if not isinstance(c, kind)]
+        return taken
 
     def _on_use_model(self, command: protocol.UseModel) -> None:
+        if self._run is None:
+            self._use_model(command)
+        else:  # the run ends by having its own network used, so this comes after it
+            self._waiting.append(command)
+
+    def _use_model(self, command: protocol.UseModel) -> None:
+        self._model = None  # the one before may be of another project
         try:
-            self._model = latest_model(command.path, command.checkpoint)
+            if command.path is not None:
+                self._model = latest_model(command.path, command.checkpoint)
         except UserError as error:
             self._send(Message(str(error)))
         self._calibrate()
@@ -149,11 +165,11 @@ class Server:
             self._send(calibration(self._model.config))
 
     def _on_painted(self, command: protocol.Painted | protocol.Annotated) -> None:
-        if self._run is not None:
+        if self._run is not None and not self._run.stopped:
             self._run.painted.append(command)
 
     def _on_note_image(self, command: protocol.NoteImage) -> None:
-        if self._run is not None:
+        if self._run is not None and not self._run.stopped:
             self._run.note(command.image)
 
     def _on_job(self, command: protocol.Command) -> None:
@@ -162,6 +178,11 @@ class Server:
     def _on_cancel_job(self, _: protocol.CancelJob) -> None:
         if self._job is not None:
             self._job.cancel()
+        for apply in self._take_waiting(protocol.Apply):
+            self._send(protocol.JobFinished("apply", "cancelled", apply.out))
+        for export in self._take_waiting(protocol.Export):
+            path = written_to(export.target, len(export.axes))
+            self._send(protocol.JobFinished("export", "cancelled", path))
 
     def _on_shutdown(self, _: protocol.Shutdown) -> None:
         self._closing = True
@@ -178,6 +199,11 @@ class Server:
             self._run = None
             self._calibrate()
             self._live.restart()
+        while self._model_is_next():
+            self._start(self._waiting.pop(0))
+
+    def _model_is_next(self) -> bool:
+        return bool(self._waiting) and isinstance(self._waiting[0], protocol.UseModel)
 
     def _between_steps(self) -> None:
         """Serve the window between two steps; while paused, do nothing else."""
@@ -195,15 +221,15 @@ class Server:
             self._pump(0.0 if worked else _IDLE_WAIT)
 
     def _jobs_of_a_run(self) -> None:
-        """Apply or export while a run waits."""
-        while self._waiting and not self._closing:
+        """Apply or export while a run waits, but not what comes after another model."""
+        while self._waiting and not self._closing and not self._model_is_next():
             self._start(self._waiting.pop(0))
 
     def _show(self) -> bool:
         """Predict a tile of what is on the screen, with the network as it is now."""
         network = self._network()
-        if network is None:
-            return False
+        if network is None or (self._run is not None and self._run.stopped):
+            return False  # what is on the screen may be of another project by now
         try:
             worked = self._live.tick(network)
             self._refused = self._refused and not worked

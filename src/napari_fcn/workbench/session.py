@@ -15,7 +15,7 @@ from napari_fcn.config import training_for
 from napari_fcn.data.areas import box_of
 from napari_fcn.data.files import atomic_path
 from napari_fcn.errors import UserError
-from napari_fcn.project.snapshots import Snapshot, return_to
+from napari_fcn.project.snapshots import Snapshot, return_to, set_aside
 from napari_fcn.workbench import protocol
 from napari_fcn.workbench.items import has_something
 from napari_fcn.workbench.outputs import check_file, check_result
@@ -252,8 +252,8 @@ class Workbench(TargetClient):
         """
         project = self._opened().project
         if self.status.state not in ("ready", "dead"):
+            self._return_later = set_aside(project, snapshot)
             self.stop()
-            self._return_later = snapshot
             return
         return_to(project, snapshot)
         self._set(step=0, seconds=0.0, score=snapshot.score, speed=0.0)
@@ -288,13 +288,23 @@ class Workbench(TargetClient):
 
     def _return_now(self) -> None:
         """Go back to the snapshot that was asked for while something was trained."""
-        snapshot, self._return_later = self._return_later, None
-        if snapshot is None:
+        if (snapshot := self._return_later) is None:
             return
         try:
             self.return_to(snapshot)
         except UserError as error:
             self.said.emit(str(error))
+        self._forget_return()
+
+    def _forget_return(self) -> None:
+        """Go back to no earlier model any more once the run has ended."""
+        if self._return_later is not None:
+            self._return_later.path.unlink(missing_ok=True)
+            self._return_later = None
+
+    def _leave_project(self) -> None:
+        self._forget_return()
+        super()._leave_project()
 
     def apply(self, image: ProjectImage, model: Path | None = None) -> None:
         """Predict a whole image into its store for the task.
@@ -313,8 +323,6 @@ class Workbench(TargetClient):
         """
         project = self._opened().project
         self._require_no_job()
-        if self._engine is None and model is None and project.model.is_file():
-            model = project.model
         self.start_engine()
         out = self.whole(image)
         self._send(protocol.Apply(project.folder, image, out, model, self.task))

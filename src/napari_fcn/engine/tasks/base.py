@@ -205,8 +205,7 @@ class Task(ABC):
         bool
             Whether its weights can be taken over as they are.
         """
-        mine = (self.config.task, self.config.network, self.config.classes)
-        if mine != (config.task, config.network, config.classes):
+        if _kind(self.config) != _kind(config):
             return False
         seen = {"normalisation": config.normalisation}
         self.config = self.config.model_copy(update=seen)
@@ -266,3 +265,9 @@ def common_channels(images: Sequence[ImageSource]) -> int:
 def with_channels(network: NetworkConfig, inputs: int, outputs: int) -> NetworkConfig:
     """Return a network's description with these channels."""
     return network.model_copy(update={"in_channels": inputs, "out_channels": outputs})
+
+
+def _kind(config: ModelConfig) -> tuple[object, ...]:
+    """Return what weights depend on; what a class is called and its colour are not."""
+    classes = [(c.value, c.background) for c in config.classes]
+    return config.task, config.network, classes
