@@ -197,11 +197,9 @@ def test_without_dots_it_says_what_to_do_and_measures_the_size(window, spots):
 def test_a_digit_picks_only_what_is_shown(window, spots):
     image, places = spots
     start(window, image)
-    window.viewer.window._qt_viewer.canvas.native.setFocus()
     for digit in (Qt.Key.Key_1, Qt.Key.Key_0, Qt.Key.Key_2):
         QTest.keyClick(window.canvas, digit)
         assert window.train.class_list.current() == 2
-    window.train._pick_number(1)
     dot(window, places[:2])
     assert {d.value for d in targets(window).dots} == {2}
 
