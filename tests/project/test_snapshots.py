@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.models import put_model
 
-from napari_fcn.config import ModelConfig, NetworkConfig, classes_from_values
-from napari_fcn.engine.model import Model, load_model
+from napari_fcn.engine.model import load_model
 from napari_fcn.errors import UserError
-from napari_fcn.networks import build_network
 from napari_fcn.project import Project
 from napari_fcn.project.snapshots import (
     MOST,
@@ -29,28 +28,17 @@ def project(tmp_path):
     return Project.create(tmp_path / "p")
 
 
-def train(project, steps: int, score: float | None) -> None:
-    """Put a model there, as a run does."""
-    network = NetworkConfig(width=4, depth=1, out_channels=2)
-    config = ModelConfig(
-        network=network,
-        classes=classes_from_values([1, 2]),
-        training={"steps": steps, "held_out_dice": score},
-    )
-    Model(config, build_network(network)).save(project.model)
-
-
 def test_kept_listed_and_returned_to(project):
     with pytest.raises(UserError, match="train first"):
         keep_snapshot(project)
     for steps, score in ((10, None), (20, 0.9), (30, 0.7)):
-        train(project, steps, score)
+        put_model(project.model, steps, score)
         keep_snapshot(project)
         assert keep_snapshot(project) is None  # that one is there
     found = snapshots(project)
     assert [(s.steps, s.score) for s in found] == [(30, 0.7), (20, 0.9), (10, None)]
     project.checkpoint.write_bytes(b"x")
-    train(project, 40, 0.6)
+    put_model(project.model, 40, 0.6)
     return_to(project, found[1])
     assert load_model(project.model).config.training["steps"] == 20
     assert not project.checkpoint.exists()
@@ -58,7 +46,7 @@ def test_kept_listed_and_returned_to(project):
 
 
 def test_what_is_damaged_is_left_out(project):
-    train(project, 1, None)
+    put_model(project.model, 1, None)
     keep_snapshot(project)
     folder = project.folder / "models" / "snapshots"
     (folder / "broken.safetensors").write_bytes(b"\x00" * 30)
@@ -71,7 +59,7 @@ def test_what_is_damaged_is_left_out(project):
 
 def test_old_ones_are_thinned_out(project):
     for steps in range(3 * MOST):
-        train(project, steps, None)
+        put_model(project.model, steps, None)
         keep_snapshot(project)
     found = [s.steps for s in snapshots(project)]
     assert len(found) <= MOST + 1
@@ -81,7 +69,7 @@ def test_old_ones_are_thinned_out(project):
 
 def test_going_back_forgets_no_snapshot_that_is_gone_back_to(project):
     for steps in range(MOST):
-        train(project, steps, None)
+        put_model(project.model, steps, None)
         keep_snapshot(project)
     found = snapshots(project)
     for chosen in (found[3], found[MOST // 2]):
@@ -92,10 +80,10 @@ def test_going_back_forgets_no_snapshot_that_is_gone_back_to(project):
 
 
 def test_a_snapshot_set_aside_outlives_its_file(project):
-    train(project, 1, 0.5)
+    put_model(project.model, 1, 0.5)
     kept = set_aside(project, keep_snapshot(project))
     snapshots(project)[0].path.unlink()
-    train(project, 2, None)
+    put_model(project.model, 2, None)
     return_to(project, kept)
     assert load_model(project.model).config.training["steps"] == 1
     assert [s.steps for s in snapshots(project)] == [2]

@@ -35,6 +35,15 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def fill(folder):
+    """Leave no room in a file system, and return the file that takes it."""
+    filler = folder / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    return filler
+
+
 def test_strokes_survive_a_full_disk(small_disk, monkeypatch):
     monkeypatch.setattr("napari_fcn.workbench.stores._RETRY", 0.2)
     book = Workbench(small_disk)
@@ -43,10 +52,7 @@ def test_strokes_survive_a_full_disk(small_disk, monkeypatch):
     image, _ = samples.blobs(2, 64)
     entry = book.add_image(image, Axes.of("ZYX"), "cells")
     store = book.labels(entry.key)
-    filler = small_disk / "filler"
-    with suppress(OSError), filler.open("wb", buffering=0) as file:
-        while file.write(bytes(4096)):
-            pass
+    filler = fill(small_disk)
     random = np.random.default_rng(0)
     strokes = random.integers(0, 3, store.shape).astype(np.uint8)
     store[...] = strokes
@@ -72,10 +78,7 @@ def test_strokes_in_memory_are_not_left_for_another_project(small_disk, tmp_path
     entry = book.add_image(image, Axes.of("ZYX"), "cells")
     first, other = book.project.folder, tmp_path / "other.fcnproj"
     Project.create(other)
-    filler = small_disk / "filler"
-    with suppress(OSError), filler.open("wb", buffering=0) as file:
-        while file.write(bytes(4096)):
-            pass
+    filler = fill(small_disk)
     store = book.labels(entry.key)
     strokes = np.random.default_rng(0).integers(0, 3, store.shape).astype(np.uint8)
     store[...] = strokes

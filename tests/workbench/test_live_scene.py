@@ -17,7 +17,6 @@ from napari_fcn.project import Project
 from napari_fcn.project.image import AxesRecord
 from napari_fcn.workbench.images import add_image
 from napari_fcn.workbench.live import LiveNetwork, LiveView
-from napari_fcn.workbench.live_stores import origin
 from napari_fcn.workbench.protocol import Look
 
 AXES = Axes.of("ZYX")
@@ -167,7 +166,7 @@ def test_what_does_not_matter_for_reading_has_nothing_read_anew(
 )
 def test_what_matters_for_reading_makes_another_origin(tmp_path, change):
     project, image = project_of(tmp_path / "cells", PIXELS)
-    found = origin(project.folder, image)
-    assert found == origin(project.folder, image)
-    assert found != origin(project.folder, image.model_copy(update=change))
-    assert found != origin(tmp_path, image)
+    found = image.origin(project.folder)
+    assert found == image.origin(project.folder)
+    assert found != image.model_copy(update=change).origin(project.folder)
+    assert found != image.origin(tmp_path)

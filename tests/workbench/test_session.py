@@ -11,6 +11,7 @@ import pytest
 import tifffile
 import torch
 from tests.engines import NoEngine
+from tests.models import put_model
 
 from napari_fcn.config import ModelConfig, NetworkConfig, classes_from_values
 from napari_fcn.data import samples
@@ -34,6 +35,12 @@ def view(bench, entry, sample=(0,), size=96):
 def train_until(bench, steps: int) -> None:
     bench.workbench.train()
     bench.until(lambda: bench.workbench.status.step >= steps, f"{steps} steps")
+
+
+def train_and_stop(bench) -> None:
+    train_until(bench, 5)
+    bench.workbench.stop()
+    bench.until(lambda: bench.finished, "the end of the run")
 
 
 def test_the_whole_job(bench, tmp_path):
@@ -150,9 +157,7 @@ def test_a_killed_engine_is_noticed_and_goes_on(bench):
 def test_an_engine_that_starts_again_knows_the_network(bench):
     workbench = bench.workbench
     entry, image, _ = bench.open_blobs()
-    train_until(bench, 5)
-    workbench.stop()
-    bench.until(lambda: bench.finished, "the end of the run")
+    train_and_stop(bench)
     os.kill(workbench.engine_pid, signal.SIGKILL)
     bench.until(lambda: workbench.status.state == "dead", "the death")
     workbench.start_engine()
@@ -169,9 +174,7 @@ def test_an_engine_that_starts_again_knows_the_network(bench):
 def test_another_project_does_not_get_the_network_of_the_first(bench):
     workbench = bench.workbench
     _, image, _ = bench.open_blobs()
-    train_until(bench, 5)
-    workbench.stop()
-    bench.until(lambda: bench.finished, "the end of the run")
+    train_and_stop(bench)
     workbench.create_project("other")
     entry = workbench.add_image(image, Axes.of("ZYX"), "blobs")
     workbench.apply(entry)
@@ -198,14 +201,6 @@ def test_going_back_is_forgotten_with_the_project(tmp_path):
     assert load_model(first.model).config.training["steps"] == 9
     assert not list(first.model.parent.glob("going-back*"))
     workbench.close()
-
-
-def put_model(path, steps: int) -> None:
-    """Write a model as a run of so many steps does."""
-    network = NetworkConfig(width=4, depth=1, out_channels=2)
-    classes = classes_from_values([1, 2])
-    config = ModelConfig(network=network, classes=classes, training={"steps": steps})
-    Model(config, build_network(network)).save(path)
 
 
 def test_classes_above_255_keep_their_numbers(bench, tmp_path):

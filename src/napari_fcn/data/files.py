@@ -52,6 +52,12 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         remove(temporary)
 
 
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file; `target` is never half of it. Raises as `atomic_path` does."""
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
 def remove(path: Path) -> None:
     """Remove a file or folder if it is there."""
     if path.is_dir() and not path.is_symlink():

@@ -124,9 +124,11 @@ class Trainer:
         self.start = self._start(network, init)
         self.receptive_field = receptive_field(network, self.model_config.network.ndim)
         self._batch, self._crop = self._choose_crops()
+        self._average = copy.deepcopy(network).eval()
         self._place_where_it_fits(network)
         if self._must_solve_head(init):
-            self._with_enough_memory(self._solve_head, one_by_one=True)
+            # crops are seen one by one, so that fewer would not help
+            self._with_enough_memory(self._solve_head, fewer=False)
 
     def _start(self, network: torch.nn.Module, init: Model | None) -> str:
         """Give a new network its first weights, and tell whose they are."""
@@ -179,16 +181,14 @@ class Trainer:
         self._network.get_submodule("head").load_state_dict(head)
 
     def _place_where_it_fits(self, network: torch.nn.Module) -> None:
-        """Have the network and its average on the device, or else on the processor."""
+        """Place the network on the device, or else on the processor."""
         try:
             self._place(network)
-            self._average = copy.deepcopy(self._network).eval()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or self.compute.device.type == "cpu":
                 raise
             free_cache(self.compute.device)
             self._fall_back(network)
-            self._average = copy.deepcopy(self._network).eval()
 
     def _fall_back(self, network: torch.nn.Module) -> None:
         """Go on with the processor."""
@@ -197,11 +197,12 @@ class Trainer:
         self._say("The GPU's memory ran out; going on with the processor.")
 
     def _place(self, network: torch.nn.Module) -> None:
-        """Move the network to the device and start an optimiser for it there."""
+        """Move network and average to the device, and start an optimiser there."""
         ndim = self.model_config.network.ndim
         device = self.compute.device
-        self._network = network.to(device, memory_format=memory_format(ndim))  # type: ignore[call-overload]
-        self._network.train()
+        for each in (network, self._average):
+            each.to(device, memory_format=memory_format(ndim))  # type: ignore[call-overload]
+        self._network = network.train()
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(),
             lr=self.config.learning_rate,
@@ -293,19 +294,16 @@ class Trainer:
         return loss
 
     def _with_enough_memory(
-        self, action: Callable[[], _Result], *, one_by_one: bool = False
+        self, action: Callable[[], _Result], *, fewer: bool = True
     ) -> _Result:
-        """Do something, with less at a time whenever memory runs out.
-
-        Where crops are seen one by one, fewer of them would not help.
-        """
+        """Do something, with fewer or smaller crops whenever memory runs out."""
         while True:
             try:
                 return action()
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                self._relieve(error, fewer=not one_by_one)
+                self._relieve(error, fewer=fewer)
 
     def _step(self, progress: float | None) -> float:
         image, target = self.task.batch(
@@ -399,7 +397,6 @@ class Trainer:
             self._say(f"Memory ran out; going on with crops of {max(smaller)} pixels.")
         elif self.compute.device.type != "cpu":
             self._fall_back(self._network)
-            self._average = self._average.to(self.compute.device)
         else:
             raise UserError(
                 "There is not enough memory to train this network; close other "

@@ -25,6 +25,8 @@ from napari_fcn.data.strokes import StrokeStore
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from napari_fcn.data.store import Region
 
 _LARGEST_CHUNK = 1 << 28
@@ -148,6 +150,19 @@ class ProjectImage(Frozen):
     def source(self, project: Path, ndim: int) -> ImageSource:
         """Open it for a 2D or 3D network."""
         return ImageSource(self.pixels(project), self.axes.axes(), ndim, self.name)
+
+    def origin(self, project: Path) -> Hashable:
+        """Return what is equal as long as the same pixels are read, in the same way.
+
+        Keys come from names, so that images of two projects may have the same; and the
+        image of a key may come to lie elsewhere, or have other axes. So it is the
+        project's folder and all of the image, except what changes while the pixels
+        stay: its name, how large a pixel is and where it lies in space, and what its
+        labels are for.
+        """
+        names = AxesRecord.of(Axes.of(self.axes.names))
+        alike = {"name": "", "axes": names, "dense": False, "testing": ()}
+        return project, self.model_copy(update=alike)
 
     @property
     def label_axes(self) -> Axes:

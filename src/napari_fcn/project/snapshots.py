@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import calendar
 import json
-import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
-from napari_fcn.data.files import atomic_path
+from napari_fcn.data.files import copy_file
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
@@ -74,8 +73,7 @@ def keep_snapshot(project: Project, spare: Path | None = None) -> Snapshot | Non
         raise UserError("The model is damaged; train again.") from error
     if known and (known[0].steps, known[0].score) == (now.steps, now.score):
         return None
-    with atomic_path(target) as temporary:
-        shutil.copyfile(project.model, temporary)
+    copy_file(project.model, target)
     if len(known) >= MOST:
         for old in known[MOST // 2 :: 2]:
             if old.path != spare:
@@ -94,8 +92,7 @@ def set_aside(project: Project, snapshot: Snapshot) -> Snapshot:
         If it cannot be written.
     """
     target = project.model.with_name("going-back.safetensors")
-    with atomic_path(target) as temporary:
-        shutil.copyfile(snapshot.path, temporary)
+    copy_file(snapshot.path, target)
     return replace(snapshot, path=target)
 
 
@@ -111,8 +108,7 @@ def return_to(project: Project, snapshot: Snapshot) -> None:
     """
     with suppress(UserError):
         keep_snapshot(project, spare=snapshot.path)
-    with atomic_path(project.model) as temporary:
-        shutil.copyfile(snapshot.path, temporary)
+    copy_file(snapshot.path, project.model)
     # The checkpoint is that of the other run.
     project.checkpoint.unlink(missing_ok=True)
 

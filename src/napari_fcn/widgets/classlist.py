@@ -151,7 +151,7 @@ class ClassList(QWidget):
             row.removed.connect(self._remove)
             self._group.addButton(row.radio)
             self._list.addWidget(row)
-            row.setVisible(self._background or not info.background)
+            row.setVisible(self._shows(info))
             self._rows[info.value] = row
         self.set_current(current)
 
@@ -159,9 +159,12 @@ class ClassList(QWidget):
         """Show the background and the eraser, or hide them where nothing is painted."""
         self._background = visible
         for row in self._rows.values():
-            row.setVisible(visible or not row.info.background)
+            row.setVisible(self._shows(row.info))
         for widget in (self.eraser, self._eraser_key):
             widget.setVisible(visible)
+
+    def _shows(self, info: ClassInfo) -> bool:
+        return self._background or not info.background
 
     def at_key(self, number: int) -> int | None:
         """Return the painted number that a digit picks, None where none is shown."""
@@ -170,7 +173,7 @@ class ClassList(QWidget):
         if number > len(self.classes):
             return None
         info = self.classes[number - 1]
-        return info.value if self._background or not info.background else None
+        return info.value if self._shows(info) else None
 
     def set_current(self, value: int) -> None:
         """Mark the class that the brush paints; unknown numbers mark none."""

@@ -26,7 +26,6 @@ from napari_fcn.networks import (
     object_extents,
     receptive_field,
 )
-from napari_fcn.workbench.live_stores import origin
 from napari_fcn.workbench.questions import (
     Described,
     FieldSeen,
@@ -166,7 +165,7 @@ class Insight:
         config: ModelConfig | None,
     ) -> Normalisation:
         wanted = config.normalisation if config else NormalisationConfig()
-        key = (origin(question.project, question.image), source.ndim, wanted)
+        key = (question.image.origin(question.project), source.ndim, wanted)
         if key not in self._measured:
             self._measured = {key: measure(source, wanted)}
         return self._measured[key]

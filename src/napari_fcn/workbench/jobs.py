@@ -236,12 +236,12 @@ def truth_indices(
     painted = bool(background) and classes[background[0]].value != 0
     # A dense mask with numbers of its own, such as 0 and 255 or one per object:
     # then 1 is an object like the others, unless there are no zeros at all.
-    strokes = painted and bool((truth == classes[background[0]].value).any())
-    known = {0, *values}
-    foreign = not {int(v) for v in np.unique(truth)} <= known
+    found = {int(v) for v in np.unique(truth)}
+    strokes = painted and classes[background[0]].value in found
+    foreign = not found <= {0, *values}
     if len(foreground) == 1 and background and (foreign or not strokes):
         return np.where(truth == 0, background[0], foreground[0]).astype(np.int64)
-    if strokes and np.isin(indices, [-1, *background]).all() and (truth == 0).any():
+    if strokes and 0 in found and found.isdisjoint(values[i] for i in foreground):
         raise UserError(
             f"The truth shows no object: in it {classes[background[0]].value} is "
             "background, and 0 is not annotated. If it is a mask of objects, give them "

@@ -26,7 +26,6 @@ from napari_fcn.workbench.live_stores import (
     LIVE,
     deviation_store,
     live_store,
-    origin,
     places_of,
 )
 from napari_fcn.workbench.protocol import UNCERTAINTY, Look, Shown
@@ -123,7 +122,7 @@ def _looking(network: nn.Module) -> Iterator[None]:
 
 def _needs(look: Look, model: Model) -> Hashable:
     """Return what decides how an image is opened for a look."""
-    pixels = origin(look.project, look.image)
+    pixels = look.image.origin(look.project)
     return pixels, look.ndim, model.config.normalisation
 
 
@@ -268,7 +267,7 @@ class LiveView:
             return []
         whole = tuple(slice(0, n) for n in shape)
         tiles = self._sweep.take(
-            (origin(look.project, look.image), look.sample, look.ndim, look.task),
+            (look.image.origin(look.project), look.sample, look.ndim, look.task),
             lambda: _plan(image, network.model, whole, self._edge),
             look.region,
             max(_FEWEST, len(self._tiles)) if network.learning else None,

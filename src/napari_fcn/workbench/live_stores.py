@@ -1,21 +1,13 @@
-"""How the stores of live predictions are called, and what they are predicted from.
-
-There is one for labels, else one per channel.
-"""
+"""How the stores of live predictions are called: one for labels, else per channel."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_fcn.data.axes import Axes
-from napari_fcn.project.image import AxesRecord
-
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from napari_fcn.config import Task
-    from napari_fcn.project import ProjectImage
 
 LIVE = "live"
 """Predicted labels of what is on the screen."""
@@ -67,28 +59,3 @@ def places_of(outputs: Sequence[str], wanted: Sequence[str]) -> list[int | None]
         else:
             places.append(None)
     return places
-
-
-def origin(project: Path, image: ProjectImage) -> Hashable:
-    """Return what is equal as long as the same pixels are read, in the same way.
-
-    Keys come from names, so that images of two projects may have the same; and the
-    image of a key may come to lie elsewhere, or have other axes.
-
-    Parameters
-    ----------
-    project : Path
-        The project's folder.
-    image : ProjectImage
-        The image.
-
-    Returns
-    -------
-    hashable
-        The folder and all that is known of the image, except what changes while the
-        pixels stay: its name, how large a pixel is and where it lies in space, and what
-        its labels are for.
-    """
-    names = AxesRecord.of(Axes.of(image.axes.names))
-    alike = {"name": "", "axes": names, "dense": False, "testing": ()}
-    return project, image.model_copy(update=alike)

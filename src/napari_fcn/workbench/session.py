@@ -6,14 +6,13 @@ thread; every signal is emitted there.
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import zarr
 
 from napari_fcn.config import training_for
 from napari_fcn.data.areas import box_of
-from napari_fcn.data.files import atomic_path
+from napari_fcn.data.files import copy_file, remove
 from napari_fcn.errors import UserError
 from napari_fcn.project.snapshots import Snapshot, return_to, set_aside
 from napari_fcn.workbench import protocol
@@ -215,8 +214,7 @@ class Workbench(TargetClient):
         source = self._opened().project.model
         if not source.is_file():
             raise UserError("There is no model yet; train first, then stop.")
-        with atomic_path(target) as temporary:
-            shutil.copyfile(source, temporary)
+        copy_file(source, target)
 
     def suggest(self) -> None:
         """Ask the engine where to paint next; it answers with `suggested`.
@@ -257,8 +255,8 @@ class Workbench(TargetClient):
             return
         return_to(project, snapshot)
         self._set(step=0, seconds=0.0, score=snapshot.score, speed=0.0)
-        self.start_engine()
-        self._send(protocol.UseModel(project.model))
+        self._use_model()
+        self.start_engine()  # one that starts now uses it, too
 
     def compare(self, first: Path | None, second: Path | None) -> None:
         """Have two models predict what is on the screen; answered by `compared`.
@@ -297,9 +295,9 @@ class Workbench(TargetClient):
         self._forget_return()
 
     def _forget_return(self) -> None:
-        """Go back to no earlier model any more once the run has ended."""
+        """No longer go back to an earlier model once the run has ended."""
         if self._return_later is not None:
-            self._return_later.path.unlink(missing_ok=True)
+            remove(self._return_later.path)
             self._return_later = None
 
     def _leave_project(self) -> None:
@@ -374,8 +372,7 @@ class Workbench(TargetClient):
         table = source.with_suffix(".csv")
         if not table.is_file():
             raise UserError("Only counts go into a table; save an image instead.")
-        with atomic_path(target) as temporary:
-            shutil.copyfile(table, temporary)
+        copy_file(table, target)
         self.job_finished.emit(protocol.JobFinished("export", "done", target))
 
     def cancel_job(self) -> None:
