@@ -25,7 +25,7 @@ from napari_fcn.config import (
     TrainingConfig,
     classes_from_values,
     default_colour,
-    usual_scales,
+    usual_network,
 )
 
 EXAMPLES = [
@@ -202,7 +202,8 @@ def test_an_older_file_takes_defaults_for_what_it_lacks():
     old = {"classes": [{"value": 1, "name": "background", "background": True}]}
     old["classes"].append({"value": 2, "name": "class 2"})
     read = ModelConfig.model_validate_json(json.dumps(old))
-    assert read.network == NetworkConfig(scales=1)  # as all networks were
+    # as all networks were
+    assert read.network == NetworkConfig(scales=1, photo_features=False)
     assert [c.value for c in read.classes] == [c.value for c in classes]
     assert read.format == 1
 
@@ -219,24 +220,42 @@ def test_limits_are_wider_where_little_was_held_out(regions, quantile):
 
 
 @pytest.mark.parametrize(
-    ("network", "task", "shipped", "scales"),
+    ("network", "task", "shipped", "scales", "photographs"),
     [
-        (NetworkConfig(), "segmentation", True, 2),
-        (NetworkConfig(ndim=3, in_channels=4, flat_levels=1), "segmentation", True, 2),
-        (NetworkConfig(scales=1), "segmentation", True, 1),
-        (NetworkConfig(scales=3), "density", False, 3),
-        (NetworkConfig(), "segmentation", False, 1),
-        (NetworkConfig(), "density", True, 1),
-        (NetworkConfig(), "regression", True, 1),
-        (NetworkConfig(width=8), "segmentation", True, 1),
-        (NetworkConfig(depth=4), "segmentation", True, 1),
-        (NetworkConfig(name="segnet"), "segmentation", True, 1),
-        (NetworkConfig(name="unet-residual"), "segmentation", True, 1),
+        ({}, "segmentation", True, 2, True),
+        ({"in_channels": 4, "coordinates": True}, "segmentation", True, 2, True),
+        ({"ndim": 3, "flat_levels": 1}, "segmentation", True, 2, False),
+        ({"scales": 1}, "segmentation", True, 1, True),
+        ({"photo_features": False}, "segmentation", True, 2, False),
+        ({"photo_features": True}, "segmentation", False, 1, True),
+        ({"scales": 3}, "density", False, 3, False),
+        ({}, "segmentation", False, 1, False),
+        ({}, "density", True, 1, False),
+        ({}, "regression", True, 1, False),
+        ({"width": 8}, "segmentation", True, 1, False),
+        ({"depth": 4}, "segmentation", True, 1, False),
+        ({"name": "segnet"}, "segmentation", True, 1, False),
+        ({"name": "unet-residual"}, "segmentation", True, 1, False),
     ],
 )
-def test_an_image_is_seen_in_two_sizes_with_the_shipped_weights(
-    network, task, shipped, scales
+def test_how_an_image_is_seen_with_the_shipped_weights_and_else(
+    network, task, shipped, scales, photographs
 ):
-    training = TrainingConfig(shipped=shipped)
-    found = usual_scales(network, task, training)
-    assert found == network.model_copy(update={"scales": scales})
+    config = NetworkConfig.model_validate(network)
+    found = usual_network(config, task, TrainingConfig(shipped=shipped))
+    seen = {"scales": scales, "photo_features": photographs}
+    assert found == config.model_copy(update=seen)
+
+
+def test_photographs_have_a_say_only_where_classes_are_told_apart():
+    network = NetworkConfig(photo_features=True)
+    classes = classes_from_values([1, 2])
+    segmented = ModelConfig(network=network, classes=classes)
+    assert segmented.network.photo_features
+    counted = ModelConfig(
+        task="density",
+        network=network.model_copy(update={"out_channels": 1}),
+        classes=classes[:1],
+        density=DensityConfig(widths=((2.0, 2.0),), gains=(1.25,)),
+    )
+    assert counted.network.photo_features is False

@@ -17,6 +17,7 @@ from napari_fcn.engine.model import Model
 from napari_fcn.engine.predict import predict_array, predict_source
 from napari_fcn.errors import UserError
 from napari_fcn.networks import build_network
+from napari_fcn.networks.photo_features import photo_classifier
 
 
 def make_model(ndim: int = 2, channels: int = 1, **network: object) -> Model:
@@ -29,6 +30,9 @@ def make_model(ndim: int = 2, channels: int = 1, **network: object) -> Model:
         if hasattr(module, "running_mean"):
             module.running_mean.uniform_(-0.5, 0.5)
             module.running_var.uniform_(0.5, 1.5)
+    if (classifier := photo_classifier(built)) is not None:
+        weight, bias = classifier.head.parameters()
+        classifier.set(torch.randn_like(weight) / 10, bias)
     classes = classes_from_values([1, 2, 3])
     return Model(ModelConfig(network=config, classes=classes), built)
 
@@ -39,10 +43,13 @@ def make_model(ndim: int = 2, channels: int = 1, **network: object) -> Model:
     depth=st.integers(0, 3),
     skips=st.booleans(),
     scales=st.integers(1, 2),
+    photographs=st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
-def test_tiles_equal_the_whole_in_2d(shape, tile, depth, skips, scales):
-    model = make_model(depth=depth, skips=skips, scales=scales)
+@settings(max_examples=50, deadline=None)
+def test_tiles_equal_the_whole_in_2d(shape, tile, depth, skips, scales, photographs):
+    model = make_model(
+        depth=depth, skips=skips, scales=scales, photo_features=photographs
+    )
     image = np.random.default_rng(1).random(shape, np.float32)
     whole = predict_array(model, image, output="probabilities", tile=1000)
     tiled = predict_array(model, image, output="probabilities", tile=tile)

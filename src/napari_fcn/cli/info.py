@@ -36,6 +36,7 @@ def describe(model: Model) -> dict[str, Any]:
         "network": config.network.name,
         "ndim": config.network.ndim,
         "scales": config.network.scales,
+        "photo_features": config.network.photo_features,
         "parameters": count_parameters(model.network),
         "receptive_field": list(field.size),
         "stride": list(field.stride),

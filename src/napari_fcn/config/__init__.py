@@ -21,7 +21,6 @@ from napari_fcn.config.outputs import (
     OutputInfo,
     RegressionConfig,
 )
-from napari_fcn.config.scales import usual_scales
 from napari_fcn.config.tasks import (
     BLIND_SPOT,
     HETEROSCEDASTIC,
@@ -36,6 +35,7 @@ from napari_fcn.config.training import (
     TrainingConfig,
     usual_augmentation,
 )
+from napari_fcn.config.usual import see_alike, usual_network
 
 __all__ = [
     "BACKGROUND",
@@ -61,7 +61,8 @@ __all__ = [
     "classes_from_values",
     "default_colour",
     "network_from_words",
+    "see_alike",
     "training_for",
     "usual_augmentation",
-    "usual_scales",
+    "usual_network",
 ]

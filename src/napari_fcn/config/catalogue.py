@@ -61,6 +61,7 @@ _UNET = (
     "residual",
     "deep_supervision",
     "scales",
+    "photo_features",
 )
 _VGG = ("width", "depth", "batch_norm")
 _PUBLISHED_UNET = "Ronneberger et al. 2015"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from math import inf
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from napari_fcn.config.base import Frozen
 from napari_fcn.config.classes import ClassInfo
 from napari_fcn.config.network import NetworkConfig
 from napari_fcn.config.outputs import DensityConfig, RegressionConfig
+from napari_fcn.config.usual import plain_network
 
 Task = Literal["segmentation", "instances", "density", "regression"]
 
@@ -107,8 +108,12 @@ class ModelConfig(Frozen):
 
     @field_validator("network", mode="after")
     @classmethod
-    def _one_scale_unless_said(cls, network: NetworkConfig) -> NetworkConfig:
-        return network.model_copy(update={"scales": network.scales or 1})
+    def _plain_unless_said(
+        cls, network: NetworkConfig, info: ValidationInfo
+    ) -> NetworkConfig:
+        if info.data.get("task") != "segmentation":
+            network = network.model_copy(update={"photo_features": False})
+        return plain_network(network)
 
     @model_validator(mode="after")
     def _classes_differ(self) -> ModelConfig:

@@ -71,6 +71,10 @@ class NetworkConfig(Frozen):
         In how many sizes the network sees the image: as it is, half as large, and so
         on. None for what is usual: two where learning starts from the shipped weights,
         else one.
+    photo_features : bool or None
+        Whether features learned on photographs have a say, too; in 2D, and where
+        classes are told apart. None for what is usual: where learning starts from the
+        shipped weights.
     coordinates : bool
         Whether the position of each pixel enters as extra channels, one per axis.
     encoder : {"resnet18", "resnet34", "resnet50"}
@@ -92,6 +96,7 @@ class NetworkConfig(Frozen):
     residual: bool = False
     deep_supervision: bool = False
     scales: int | None = Field(default=None, ge=1, le=4)
+    photo_features: bool | None = None
     coordinates: bool = False
     encoder: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
 

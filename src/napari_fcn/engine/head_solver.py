@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_fcn.engine.shipped import head_covariance
 from napari_fcn.engine.solved_head import (
     balanced_accuracy,
+    body_features,
     head_of,
     set_head,
     solve_head,
@@ -26,6 +28,8 @@ _CONTRADICTED = 0.1
 """It is solved anew when that makes so much more of the painted pixels right."""
 _TRY_AGAIN = 0.1
 """A solution is tried when so much of what is painted has changed."""
+_LIGHTS = 3
+"""In how many lights several channels, such as stains, are seen."""
 _MANY = 1000
 """Painted pixels from which on the network learns quickly enough by itself."""
 
@@ -65,7 +69,7 @@ class HeadSolver:
         self, network: nn.Module, crop: Sequence[int], augment: Augmenter
     ) -> None:
         """Solve the last layer of a network in evaluation mode, in place."""
-        painted = self._task.painted_features(network, crop, augment)
+        painted = self._painted_features(network, crop, augment)
         set_head(network, *self._solved(*painted))
 
     def solve_again(
@@ -89,7 +93,7 @@ class HeadSolver:
         needed = new or (few and _much_more(now, self._solved_on))
         if not needed and not (few and _changed(now, self._tried_on)):
             return False
-        features, classes = self._task.painted_features(network, crop, augment)
+        features, classes = self._painted_features(network, crop, augment)
         self._tried_on = now
         if len(classes.unique()) < 2:
             return False
@@ -105,6 +109,12 @@ class HeadSolver:
         set_head(network, *solved)
         self._solved_on = now
         return True
+
+    def _painted_features(
+        self, network: nn.Module, crop: Sequence[int], augment: Augmenter
+    ) -> tuple[Tensor, Tensor]:
+        see = partial(body_features, network)
+        return self._task.painted_features(see, crop, augment, lights=_LIGHTS)
 
     def _painted(self) -> list[int]:
         return self._task.annotations.class_pixels(testing=False)

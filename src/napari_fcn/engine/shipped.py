@@ -23,6 +23,8 @@ HEAD_COVARIANCE = "head_covariance"
 """The name in the file of what `head_covariance` returns."""
 _SEES_IMAGE = "encoder.0.0.weight"
 """The kernels whose input channels may be others than those learned with."""
+_NOT_OF_THE_BODY = ("head.", "photographs.")
+"""What a network has besides: its last layer, and features that never change."""
 _COVERAGE = 1
 """Channels that a U-Net adds to the image: `CoverageChannel`."""
 
@@ -48,7 +50,7 @@ def start_from_shipped(network: nn.Module) -> bool:
     mine, body = network.state_dict(), _body()
     found: dict[str, Tensor] = {}
     for name, tensor in mine.items():
-        if name.startswith("head."):
+        if name.startswith(_NOT_OF_THE_BODY):
             continue
         shipped = body.get(name)
         if shipped is not None and name == _SEES_IMAGE:

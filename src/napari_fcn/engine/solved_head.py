@@ -130,9 +130,20 @@ def suited_precision(classes: Tensor, covariance: Tensor) -> Tensor:
     Tensor
         float64 (D, D), for `solve_logistic`.
     """
-    effective = 1 / float(balanced_shares(classes).square().sum())
-    excess = max(0.0, _WORTH / effective - PENALTY)
+    excess = max(0.0, suited_penalty(classes) - PENALTY)
     return ridge(len(covariance), PENALTY) + excess * covariance.double().inverse()
+
+
+def suited_penalty(classes: Tensor) -> float:
+    """Return the penalty that so many painted pixels are worth.
+
+    Parameters
+    ----------
+    classes : Tensor
+        int64 (P,), as for `suited_precision`.
+    """
+    effective = 1 / float(balanced_shares(classes).square().sum())
+    return _WORTH / effective
 
 
 def ridge(features: int, penalty: float = PENALTY) -> Tensor:
@@ -253,10 +264,28 @@ def solve_head(
     shares = _scale_shares(len(scales))
     solved = [solve_logistic(part, indices, precision) for part in scales]
     scaled = [(s * w, s * b) for s, (w, b) in zip(shares, solved, strict=True)]
-    weights = features.new_zeros(number, features.shape[1])
-    biases = features.new_full((number,), _UNSEEN)
-    weights[there] = torch.cat([weight for weight, _ in scaled], 1)
-    biases[there] = torch.stack([bias for _, bias in scaled]).sum(0)
+    weight = torch.cat([weight for weight, _ in scaled], 1)
+    bias = torch.stack([bias for _, bias in scaled]).sum(0)
+    return with_unseen(weight, bias, there, number)
+
+
+def with_unseen(
+    weight: Tensor, bias: Tensor, there: Tensor, number: int
+) -> tuple[Tensor, Tensor]:
+    """Return a classifier of all classes, of which those not there are never chosen.
+
+    Parameters
+    ----------
+    weight, bias : Tensor
+        (K, D) and (K,), of K classes.
+    there : Tensor
+        int64 (K,), which of all classes these are.
+    number : int
+        Of all classes.
+    """
+    weights = weight.new_zeros(number, weight.shape[1])
+    biases = bias.new_full((number,), _UNSEEN)
+    weights[there], biases[there] = weight, bias
     return weights, biases
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
 
+from napari_fcn.config import see_alike
 from napari_fcn.data.normalisation import measure
 from napari_fcn.engine.augmentation import Augmenter
 from napari_fcn.engine.best import BestWeights
@@ -22,13 +23,14 @@ from napari_fcn.engine.events import Scored
 from napari_fcn.engine.head_solver import HeadSolver
 from napari_fcn.engine.inputs import input_cache
 from napari_fcn.engine.model import Model
+from napari_fcn.engine.photo_solver import PhotoSolver, photographs_kept
 from napari_fcn.engine.schedule import averaging_rate, learning_rate_factor
 from napari_fcn.engine.shipped import SHIPPED, start_from_shipped
 from napari_fcn.engine.tasks import start_task
 from napari_fcn.engine.tasks.base import DEFAULT_BATCH
 from napari_fcn.engine.teacher import teacher_loss, trust
 from napari_fcn.engine.tiling import round_up
-from napari_fcn.engine.transfer import transfer_weights
+from napari_fcn.engine.transfer import transfer_weights, unknown_classes
 from napari_fcn.errors import UserError
 from napari_fcn.networks import build_network, receptive_field
 from napari_fcn.networks.blocks import batch_norms
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
     from napari_fcn.config import ClassInfo, ModelConfig, NetworkConfig, TrainingConfig
     from napari_fcn.engine.tasks import Task
+    from napari_fcn.networks.unet import UNet
 
 _Result = TypeVar("_Result")
 
@@ -114,6 +117,9 @@ class Trainer:
         self._best = BestWeights()
         if self.resumed is not None:
             self._restore(self.resumed)
+        kept = photographs_kept(self.model_config, init, self.resumed)
+        self._photographs = PhotoSolver(self.task, kept=kept)
+        self._follow_photographs()
         self._changed_at = self.step_number
         self._warn_of_unscored()
 
@@ -151,8 +157,7 @@ class Trainer:
         """Tell whether the body knows something, but the last layer does not."""
         if self.start != SHIPPED or self.resumed is not None:
             return False
-        known = {c.value for c in init.config.classes} if init else set()
-        return any(c.value not in known for c in self.model_config.classes)
+        return init is None or bool(unknown_classes(self.model_config, init.config))
 
     def _solve_head(self) -> None:
         self._heads.solve(self._average, self._crop, self._augment)
@@ -174,6 +179,15 @@ class Trainer:
             return
         if changed:
             self._take_over_head()
+
+    def _follow_photographs(self) -> None:
+        """Let the classifier of photographs' features follow what is painted.
+
+        They reach far: it looks at larger crops than a step does, if memory allows it.
+        """
+        larger = [2 * edge for edge in self._crop]
+        crops = [self._no_larger_than_images(c) for c in (larger, self._crop)]
+        self._photographs.follow(self._average, self._network, crops, self._augment)
 
     def _take_over_head(self) -> None:
         """Let the network that learns have the last layer of the averaged one."""
@@ -230,16 +244,19 @@ class Trainer:
         batch, wanted = self.task.usual_crops()
         if edge:
             batch, wanted = DEFAULT_BATCH[ndim], (edge,) * ndim
-        largest = np.max(
-            [item.image.spatial_shape for item in self.annotations.images], axis=0
-        )
-        crop = tuple(
-            round_up(min(w, int(size)), stride)
-            for w, size, stride in zip(
-                wanted, largest, self.receptive_field.stride, strict=True
+        crop = self._no_larger_than_images(wanted)
+        return max(self.config.batch or batch, self._fewest(crop)), crop
+
+    def _no_larger_than_images(self, crop: Sequence[int]) -> tuple[int, ...]:
+        """Return the edges of a crop that fits the images and the network's stride."""
+        sizes = [item.image.spatial_shape for item in self.annotations.images]
+        largest = np.max(sizes, axis=0)
+        return tuple(
+            round_up(min(edge, int(size)), stride)
+            for edge, size, stride in zip(
+                crop, largest, self.receptive_field.stride, strict=True
             )
         )
-        return max(self.config.batch or batch, self._fewest(crop)), crop
 
     def _fewest(self, crop: Sequence[int]) -> int:
         """Return how many crops it takes at least.
@@ -269,6 +286,7 @@ class Trainer:
         for number, samples in changed.items():
             self.task.refresh(number, samples)
         self._solve_head_again()
+        self._follow_photographs()
         self._changed_at = self.step_number
         self.forget_scores()
 
@@ -336,7 +354,7 @@ class Trainer:
 
     def _from_teacher(self, image: Tensor, output: Tensor, target: Tensor) -> Tensor:
         with torch.no_grad(), self.compute.autocast():
-            wanted = self._average(image)
+            wanted = cast("UNet", self._average).learned(image)
         return teacher_loss(wanted, output, target, self._annotated)
 
     @property
@@ -436,6 +454,7 @@ class Trainer:
     def _described(self, facts: dict[str, object]) -> ModelConfig:
         """Return the description of the model, with how it came about."""
         training = ({"start": self.start} if self.start else {}) | facts
+        training |= self._photographs.facts
         return self.model_config.model_copy(update={"training": training})
 
     def best_model(self, **facts: object) -> Model:
@@ -465,7 +484,7 @@ class Trainer:
 def _as_before(
     network: NetworkConfig, earlier: Model | Checkpoint | None
 ) -> NetworkConfig:
-    """Let a network see the image in the sizes of an earlier one, unless it is said."""
-    if earlier is None or network.scales is not None:
+    """Let a network see the image as an earlier one does, where that is not chosen."""
+    if earlier is None:
         return network
-    return network.model_copy(update={"scales": earlier.config.network.scales})
+    return see_alike(network, earlier.config.network)

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from napari_fcn.engine.model import Model
 
 
+_HEADS = ("head.", "photographs.head.")
+"""Layers with a row for each class."""
+
+
 def transfer_weights(network: nn.Module, config: ModelConfig, start: Model) -> str:
     """Copy what fits from a saved model into a new network.
 
@@ -33,7 +37,7 @@ def transfer_weights(network: nn.Module, config: ModelConfig, start: Model) -> s
         One sentence that says what was taken over and what starts anew.
     """
     old, new = start.network.state_dict(), network.state_dict()
-    head = [name for name in new if name.startswith("head.")]
+    head = [name for name in new if name.startswith(_HEADS)]
     fresh = []
     for name, tensor in new.items():
         if name in head:
@@ -44,6 +48,12 @@ def transfer_weights(network: nn.Module, config: ModelConfig, start: Model) -> s
             fresh.append(name)
     unknown = _transfer_classes(new, old, head, config, start.config)
     return _describe(len(new) - len(head), fresh, unknown)
+
+
+def unknown_classes(config: ModelConfig, start: ModelConfig) -> list[str]:
+    """Return the names of the classes that a model to start from does not know."""
+    known = {c.value for c in start.classes}
+    return [c.name for c in config.classes if c.value not in known]
 
 
 def _transfer_classes(

@@ -110,6 +110,11 @@ def _enlarge(module: Any, reaches: Reaches) -> Reaches:
     return tuple(r.spread(*s) for r, s in zip(reaches, spreads, strict=True))
 
 
+def _pad(module: Any, reaches: Reaches) -> Reaches:
+    left, _, top, _ = module.padding
+    return tuple(r.shift(-p) for r, p in zip(reaches, (top, left), strict=True))
+
+
 def _same(_: Any, reaches: Reaches) -> Reaches:
     return reaches
 
@@ -126,9 +131,11 @@ _MODULES: dict[type[nn.Module], Callable[..., Any]] = {
     nn.MaxUnpool2d: _unpool,
     nn.MaxUnpool3d: _unpool,
     nn.Upsample: _enlarge,
+    nn.ZeroPad2d: _pad,
     nn.BatchNorm2d: _same,
     nn.BatchNorm3d: _same,
     nn.ReLU: _same,
+    nn.ReLU6: _same,
     nn.Identity: _same,
     nn.Dropout: _same,
 }
@@ -141,6 +148,7 @@ _POINTWISE = {
     operator.truediv,
     torch.cat,
     torch.add,
+    torch.lerp,
     torch.relu,
     torch.ones_like,
     nn.functional.relu,

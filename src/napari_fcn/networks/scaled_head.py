@@ -1,4 +1,4 @@
-"""The last layer of a network that sees an image in several sizes."""
+"""The last layer of a network whose features have several sizes."""
 
 from __future__ import annotations
 
@@ -22,53 +22,64 @@ _CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 
 
 class ScaledHead(nn.Module):
-    """A linear classifier of the features of several scales.
+    """A linear classifier of features of several sizes.
 
-    It is a convolution of kernel size 1 on the features of all scales, each brought to
-    the size of the image, one after the other. As that and interpolation are linear, it
-    comes to the same, and costs less, to enlarge what is made of the features and not
-    the features.
+    It is a convolution of kernel size 1 on all features, each brought to the size of
+    the image, one after the other. As that and interpolation are linear, it comes to
+    the same, and costs less, to enlarge what is made of the features and not the
+    features.
 
     Parameters
     ----------
     ndim : {2, 3}
-        Spatial dimension. Each scale has half the size of the one before, of volumes in
-        the plane only.
-    features, out_channels : int
-        Features of each scale, and what all of them together are mapped to.
-    scales : int
-        How many there are.
+        Spatial dimension.
+    sizes : sequence of (int, int)
+        Of each feature map its level, and its channels. A feature map of level n has
+        been halved n times, of volumes in the plane only; one is of level 0.
+    out_channels : int
+        What all of them together are mapped to.
     """
 
     def __init__(
-        self, ndim: int, features: int, out_channels: int, scales: int
+        self, ndim: int, sizes: Sequence[tuple[int, int]], out_channels: int
     ) -> None:
         super().__init__()
-        usual = CONV[ndim](scales * features, out_channels, 1)
+        self._levels, self._channels = zip(*sizes, strict=True)
+        usual = CONV[ndim](sum(self._channels), out_channels, 1)
         self.weight, self.bias = usual.weight, usual.bias
         self.enlarge = doubling(ndim)
         self._convolve = _CONVOLVE[ndim]
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Map (N, features, ...) of each scale, finest first, to (N, K, ...)."""
-        *coarser, coarsest = self.weight.chunk(len(features), 1)
-        output = self._convolve(features[-1], coarsest, self.bias)
-        for seen, weight in zip(features[-2::-1], coarser[::-1], strict=True):
-            output = self._convolve(seen, weight) + self.enlarge(output)
+        """Map feature maps (N, channels, ...) to (N, out_channels, ...)."""
+        weights = self.weight.split(self._channels, 1)
+        output: Tensor | None = None
+        for level in range(max(self._levels), -1, -1):
+            output = None if output is None else self.enlarge(output)
+            for own, seen, weight in zip(self._levels, features, weights, strict=True):
+                if own != level:
+                    continue
+                if output is None:
+                    output = self._convolve(seen, weight, self.bias)
+                else:
+                    output = output + self._convolve(seen, weight)
+        assert output is not None
         return output
 
     def join(self, features: Sequence[Tensor]) -> Tensor:
-        """Return the features of all scales in the size of the image, (N, D, ...)."""
+        """Return all features in the size of the image, (N, D, ...)."""
         same_size = []
-        for scale, seen in enumerate(features):
-            for _ in range(scale):
+        for level, seen in zip(self._levels, features, strict=True):
+            for _ in range(level):
                 seen = self.enlarge(seen)
             same_size.append(seen)
         return torch.cat(same_size, 1)
 
     def carry(self, features: Sequence[Reaches]) -> Reaches:
-        """Pass the reaches of all scales on."""
-        reaches = features[-1]
-        for finer in features[-2::-1]:
-            reaches = join_all(finer, carry_through_module(self.enlarge, reaches))
-        return reaches
+        """Pass the reaches of all features on."""
+        same_size = []
+        for level, reaches in zip(self._levels, features, strict=True):
+            for _ in range(level):
+                reaches = carry_through_module(self.enlarge, reaches)
+            same_size.append(reaches)
+        return join_all(*same_size)

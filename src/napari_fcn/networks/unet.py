@@ -17,6 +17,7 @@ from napari_fcn.networks.blocks import (
     CoverageChannel,
     ResidualBlock,
 )
+from napari_fcn.networks.photo_features import PHOTO_SHARE, PhotoClassifier
 from napari_fcn.networks.resizing import Replication, halving
 from napari_fcn.networks.scaled_head import ScaledHead
 
@@ -38,7 +39,7 @@ class UNet(AnySize):
     config : NetworkConfig
         Dimension, channels, width, depth, batch norm, skip connections, and how to
         go down and up: ``down``, ``up``, ``residual``, ``deep_supervision``; and
-        ``scales``.
+        ``scales`` and ``photo_features`` (2D).
 
     Notes
     -----
@@ -49,6 +50,9 @@ class UNet(AnySize):
     so on; the last layer sees the features of all of them in the size of the image
     (`ScaledHead`; Farabet et al. 2013, "Learning hierarchical features for scene
     labeling"). Volumes are halved in the plane only.
+
+    With photographs, what it predicts is a weighted mean of its own logits and those of
+    a `PhotoClassifier`. It learns by itself, as if that were not there.
 
     With deep supervision (Lee et al. 2015, "Deeply-supervised nets"; Dou et al. 2016
     in 3D) each coarser level of the decoder has a head of its own. While training,
@@ -86,8 +90,9 @@ class UNet(AnySize):
         )
         self.scales = config.scales or 1
         self.halve = halving(ndim)
+        sizes = [(scale, config.width) for scale in range(self.scales)]
         self.head = (
-            ScaledHead(ndim, config.width, config.out_channels, self.scales)
+            ScaledHead(ndim, sizes, config.out_channels)
             if self.scales > 1
             else CONV[ndim](config.width, config.out_channels, 1)
         )
@@ -96,6 +101,8 @@ class UNet(AnySize):
             self._auxiliary_head(c, strides[: level + 1])
             for level, c in enumerate(coarser)
         )
+        wanted = config.photo_features and ndim == 2
+        self.photographs = PhotoClassifier(config) if wanted else None
 
     def _along(self, level: int, value: int, flat: int) -> tuple[int, ...]:
         """Return `value` per axis, but `flat` along the first on flat levels."""
@@ -129,15 +136,26 @@ class UNet(AnySize):
     def forward(self, image: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """Map an image (N, in_channels, ...) to logits (N, out_channels, ...)."""
         levels = self._levels(image)
-        features = [levels[-1]]
+        logits = self._classified(levels[-1], image)
+        if self.training and self.auxiliary:
+            coarser = zip(self.auxiliary, levels[-2::-1], strict=True)
+            return (logits, *(head(features) for head, features in coarser))
+        if self.training or self.photographs is None:
+            return logits
+        return torch.lerp(logits, self.photographs(image), PHOTO_SHARE)
+
+    def learned(self, image: torch.Tensor) -> torch.Tensor:
+        """Map an image to logits by what was learned here, without photographs."""
+        return self._classified(self._levels(image)[-1], image)
+
+    def _classified(self, finest: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """Return the logits of an image whose finest features are known."""
+        features = [finest]
         for _ in range(1, self.scales):
             image = self.halve(image)
             features.append(self._levels(image)[-1])
-        logits: torch.Tensor = self.head(features if self.scales > 1 else features[0])
-        if not (self.training and self.auxiliary):
-            return logits
-        coarser = levels[-2::-1]
-        return (logits, *(h(f) for h, f in zip(self.auxiliary, coarser, strict=True)))
+        logits: torch.Tensor = self.head(features if self.scales > 1 else finest)
+        return logits
 
     def _levels(self, image: torch.Tensor) -> list[torch.Tensor]:
         """Return the features of the decoder's levels, finest last."""

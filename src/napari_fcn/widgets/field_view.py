@@ -9,7 +9,7 @@ from napari.layers import Shapes
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_fcn.config import usual_scales
+from napari_fcn.config import usual_network
 from napari_fcn.widgets.picture import Aim, Picture, add_quietly
 from napari_fcn.widgets.placement import placement
 from napari_fcn.workbench.questions import Described, FieldSeen, SeeField
@@ -192,7 +192,7 @@ class FieldView(QObject):
             image,
             tuple(int(self._last[i]) for i in aim.samples),
             tuple(int(self._last[i]) for i in aim.spatial),
-            usual_scales(record.network, record.task, record.training),
+            usual_network(record.network, record.task, record.training),
             project.folder / "predictions" / f"{image.key}-field.npy",
         )
         self._workbench.ask(self._asked)

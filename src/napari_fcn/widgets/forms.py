@@ -66,16 +66,20 @@ class Form(Generic[Settings]):
 
     def _control(self, name: str, words: str, choices: tuple[Any, ...] | None) -> Any:
         info = type(self._settings).model_fields[name]
-        options: dict[str, Any] = {"choices": choices} if choices else _options(info)
         if name in self._optional:
-            return _number_or_auto(name, words, options)
-        control = create_widget(
-            value=getattr(self._settings, name),
-            annotation=info.annotation,
-            name=name,
-            label=words,
-            options=options,
-        )
+            return _number_or_auto(name, words, _options(info))
+        shown = {
+            "name": name,
+            "label": words,
+            "value": getattr(self._settings, name),
+        }
+        control: Any
+        if choices:  # None may be one of them
+            control = ComboBox(choices=choices, **shown)
+        else:
+            control = create_widget(
+                annotation=info.annotation, options=_options(info), **shown
+            )
         if isinstance(control, FloatSpinBox):  # one digit more than the default has
             control.native.setDecimals(max(2, 1 - _magnitude(info.default)))
         if isinstance(control, ComboBox):  # long names must not widen the dock
@@ -118,7 +122,8 @@ class Form(Generic[Settings]):
         with self.container.changed.blocked():
             for control in self.container:
                 value = getattr(settings, control.name)
-                _display(control, control.min if value is None else value)
+                left_open = value is None and control.name in self._optional
+                _display(control, control.min if left_open else value)
         self._shown = {control.name: control.value for control in self.container}
 
     def _explain(self, error: ValidationError) -> str:

@@ -25,6 +25,7 @@ _WORDS = {
     "coordinates": "Tell it the place of pixels",
     "encoder": "Encoder",
     "scales": "Sizes it sees the image in",
+    "photo_features": "Features of photographs",
     "flat_levels": "Flat levels (3D)",
     "batch_norm": "Batch normalisation",
     "skips": "Join levels (skips)",
@@ -38,6 +39,7 @@ _SMALL = "color: #aaa;"
 _ALWAYS = ("ndim", "coordinates")
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "ndim": (("2D, slice by slice", 2), ("3D, whole volumes", 3)),
+    "photo_features": (("auto", None), ("yes", True), ("no", False)),
     "down": (("maxima (pooling)", "pool"), ("strided convolution", "stride")),
     "up": (
         ("transposed convolution", "transpose"),

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_fcn.config import TrainingConfig, usual_scales
+from napari_fcn.config import TrainingConfig, usual_network
 from napari_fcn.errors import UserError
 from napari_fcn.widgets.field_view import FieldView
 from napari_fcn.widgets.frame_view import FrameView
@@ -99,7 +99,7 @@ class NetworkDock(QWidget):
         better = self._described.better if self._described is not None else None
         if better is None:
             return
-        fields = ("depth", "layers", "scales")
+        fields = ("depth", "layers", "scales", "photo_features")
         deeper = {name: getattr(better, name) for name in fields}
         self.choice.show_network(self.choice.form.value().model_copy(update=deeper))
 
@@ -230,7 +230,7 @@ class NetworkDock(QWidget):
         image = self.scene.image
         training = project.record.training if project else TrainingConfig()
         training = training.model_copy(update=chosen)
-        network = usual_scales(network, self.workbench.task, training)
+        network = usual_network(network, self.workbench.task, training)
         if project is None or image is None:
             self.workbench.ask(Describe(network))
             return

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import torch
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from napari_fcn.config import (
         AugmentationConfig,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from napari_fcn.engine.augmentation import Augmenter
 
     Predict = Callable[[NDArray[np.float32]], Tensor]
+    See = Callable[[Tensor], Tensor]
 
 DEFAULT_CROP = {2: (128, 128), 3: (24, 80, 80)}
 DEFAULT_BATCH = {2: 8, 3: 2}
@@ -169,23 +170,25 @@ class Task(ABC):
         self._sampler = CropSampler(self.targets, cache, seed)
 
     def painted_features(
-        self, network: nn.Module, crop: Sequence[int], augment: Augmenter
+        self, see: See, crop: Sequence[int], augment: Augmenter, *, lights: int = 1
     ) -> tuple[Tensor, Tensor]:
-        """Return what the last layer of a network can be solved from.
+        """Return what a linear classifier of features can be solved from.
 
         Parameters
         ----------
-        network : nn.Module
-            In evaluation mode, with a layer ``head``.
+        see : callable
+            From images (N, C, *spatial) to features (N, D, *spatial).
         crop : sequence of int
             Edge of the crops to look at, per spatial axis.
         augment : Augmenter
-            Varies their light; on the device of the network.
+            Varies their light; on the device of what sees them.
+        lights : int
+            In how many lights they may be seen: as they are, and otherwise.
 
         Returns
         -------
         features : Tensor
-            float32 (V, P, D), what enters the last layer at P pixels, first in the
+            float32 (V, P, D), at P pixels, first in the
             image as it is, then in V - 1 other lights; on the CPU.
         classes : Tensor
             int64 (P,), what is painted there, indices from 0.

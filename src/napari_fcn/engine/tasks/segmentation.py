@@ -7,32 +7,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_fcn.config import ModelConfig, NormalisationConfig, usual_scales
+from napari_fcn.config import ModelConfig, NormalisationConfig, usual_network
 from napari_fcn.data.annotations import PIECES_NEEDED, Annotations
 from napari_fcn.engine.losses import build_loss
 from napari_fcn.engine.metrics import Confusion
-from napari_fcn.engine.solved_head import body_features
 from napari_fcn.engine.tasks.base import Score, Task, common_channels, with_channels
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from napari_fcn.config import ClassInfo, NetworkConfig, TrainingConfig
     from napari_fcn.data.annotations import LabelledImage
     from napari_fcn.engine.augmentation import Augmenter
-    from napari_fcn.engine.tasks.base import Predict
+    from napari_fcn.engine.tasks.base import Predict, See
 
 _ALIGNED = 0.15
 """Enough for uneven staining; less than what empty and full sections differ by."""
 _LOOKED_AT = 64
-"""Crops, at the most, whose painted pixels the last layer is solved from."""
+"""Crops, at the most, whose painted pixels a classifier is solved from."""
 _PIXELS = 4096
 """Pixels of a class in a crop, at the most, that it is solved from."""
-_LIGHTS = 3
-"""In how many lights it sees several channels: as they are, and otherwise."""
 
 
 class Segmentation(Task):
@@ -74,7 +71,7 @@ class Segmentation(Task):
         self.seed = config.seed
         fitted = with_channels(network, channels, len(classes))
         self.config = ModelConfig(
-            network=usual_scales(fitted, "segmentation", config),
+            network=usual_network(fitted, "segmentation", config),
             normalisation=NormalisationConfig(aligned=_ALIGNED),
             classes=tuple(classes),
         )
@@ -100,15 +97,15 @@ class Segmentation(Task):
         )
 
     def painted_features(
-        self, network: nn.Module, crop: Sequence[int], augment: Augmenter
+        self, see: See, crop: Sequence[int], augment: Augmenter, *, lights: int = 1
     ) -> tuple[Tensor, Tensor]:
         """Return features and classes of painted pixels, each of them at most once.
 
-        Where there are several channels, as stains, they are seen in a few lights.
+        Images of one channel are seen in one light.
         """
         features, classes = [], []
         several = self.config.network.in_channels > 1
-        lights = _LIGHTS if several and augment.varies_channels else 1
+        lights = lights if several and augment.varies_channels else 1
         device = augment.device
         with torch.inference_mode():
             most = max(_LOOKED_AT, len(self.config.classes))
@@ -116,7 +113,7 @@ class Segmentation(Task):
                 image = torch.from_numpy(crop_image)[None].to(device)
                 others = image.expand(lights - 1, *image.shape[1:])
                 image = torch.cat([image, augment.vary_light(others)])
-                found = body_features(network, image).movedim(1, -1)
+                found = see(image).movedim(1, -1)
                 target = torch.from_numpy(crop_target).flatten()
                 seen = _some_of_each(target, augment.generator)
                 features.append(found.flatten(1, -2)[:, seen.to(device)].cpu())

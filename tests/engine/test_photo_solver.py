@@ -1,0 +1,182 @@
+"""What a network makes of photographs' features follows what is painted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_fcn.config import NetworkConfig, TrainingConfig, classes_from_values
+from napari_fcn.data.annotations import LabelledImage
+from napari_fcn.data.axes import Axes
+from napari_fcn.data.source import ImageSource
+from napari_fcn.engine.checkpoint import load_checkpoint
+from napari_fcn.engine.model import load_model
+from napari_fcn.engine.photo_solver import PhotoSolver
+from napari_fcn.engine.trainer import Trainer
+from napari_fcn.networks.photo_features import photo_classifier
+
+CLASSES = classes_from_values([1, 2])
+CONFIG = TrainingConfig(device="cpu", precision="float32", held_out=0)
+
+
+def stripes(*, painted: int = 3):
+    """Fine stripes below, coarse ones above, equally bright; strokes on both."""
+    y, x = np.mgrid[:96, :96]
+    image = np.where(y < 48, x // 8 % 2, x // 2 % 2).astype(np.float32)
+    image += np.random.default_rng(0).normal(0, 0.1, image.shape).astype(np.float32)
+    labels = np.zeros(image.shape, np.uint8)
+    for row in range(painted):
+        labels[8 + 8 * row, 10:80] = 2
+        labels[86 - 8 * row, 10:80] = 1
+    return LabelledImage(ImageSource(image, Axes.of("YX"), 2, "stripes"), labels)
+
+
+def start(item: LabelledImage, classes=CLASSES, network=None, **others) -> Trainer:
+    return Trainer([item], classes, CONFIG, network or NetworkConfig(), **others)
+
+
+def opinion(trainer: Trainer) -> torch.Tensor:
+    classifier = photo_classifier(trainer.live_model().network)
+    return classifier.head.weight.clone()
+
+
+def right(trainer: Trainer) -> float:
+    """Return the share of pixels that photographs' features alone get right."""
+    image = torch.from_numpy(stripes().image.data)[None, None]
+    found = photo_classifier(trainer._average)(image)[0].argmax(0).numpy()
+    return float((found == (np.arange(96) < 48)[:, None]).mean())
+
+
+def test_they_tell_at_once_what_is_painted():
+    trainer = start(stripes())
+    assert right(trainer) > 0.9
+    for network in (trainer._average, trainer.current_network):
+        assert torch.equal(photo_classifier(network).head.weight, opinion(trainer))
+
+
+def test_training_leaves_them_and_what_is_painted_does_not():
+    item = stripes(painted=1)
+    trainer = start(item)
+    before = opinion(trainer)
+    trainer.step()
+    assert torch.equal(opinion(trainer), before)
+    item.labels[50, 10:14] = 1  # four pixels more than 140
+    trainer.refresh({0: None})
+    assert torch.equal(opinion(trainer), before)
+    item.labels[60, 10:80] = 1
+    trainer.refresh({0: None})
+    assert not torch.equal(opinion(trainer), before)
+    assert torch.equal(
+        photo_classifier(trainer.current_network).head.weight, opinion(trainer)
+    )
+
+
+def test_a_first_stroke_of_a_class_is_known_however_short():
+    item = stripes()
+    trainer = start(item, classes_from_values([1, 2, 3]))
+    image = item.image.read((), item.image.whole())[0]
+    assert 3 not in trainer.live_model().predict(image)
+    before = opinion(trainer)
+    item.labels[0, 0:3] = 3
+    trainer.refresh({0: None})
+    assert not torch.equal(opinion(trainer), before)
+
+
+def test_a_network_from_random_weights_can_have_them_too():
+    network = NetworkConfig(width=4, depth=1, photo_features=True)
+    trainer = start(stripes(), network=network)
+    assert right(trainer) > 0.9
+    assert np.isfinite(trainer.step())
+
+
+def test_a_model_file_holds_them(tmp_path):
+    item = stripes()
+    trainer = start(item)
+    trainer.step()
+    trainer.best_model().save(tmp_path / "model.safetensors")
+    model = load_model(tmp_path / "model.safetensors")
+    image = item.image.read((), item.image.whole())[0]
+    one, other = (
+        m.predict(image, output="probabilities") for m in (trainer.live_model(), model)
+    )
+    assert np.allclose(one, other, atol=1e-5)
+    assert model.config.network.photo_features
+
+
+def test_those_of_a_model_that_knows_the_classes_stay(tmp_path):
+    first = start(stripes())
+    model = first.best_model()
+    item = stripes(painted=1)
+    trainer = start(item, init=model)
+    assert torch.equal(opinion(trainer), opinion(first))
+    item.labels[:, ::3] = 1
+    trainer.refresh({0: None})
+    assert torch.equal(opinion(trainer), opinion(first))
+    trainer.checkpoint(0.0).save(tmp_path / "run.safetensors")
+    resumed = start(item, resume=load_checkpoint(tmp_path / "run.safetensors"))
+    assert torch.equal(opinion(resumed), opinion(first))
+    assert load_checkpoint(tmp_path / "run.safetensors").config.network.photo_features
+
+
+def test_a_class_that_a_model_does_not_know_is_learned_with_the_others():
+    model = start(stripes()).best_model()
+    item = stripes()
+    item.labels[40:56, 85:95] = 3
+    trainer = start(item, classes_from_values([1, 2, 3]), init=model)
+    assert (opinion(trainer)[2] != 0).any()
+    assert right(trainer) > 0.8
+
+
+def test_classes_of_a_model_in_another_order_keep_their_rows():
+    model = start(stripes()).best_model()
+    trainer = start(stripes(), CLASSES[::-1], init=model)
+    weight = photo_classifier(model.network).head.weight
+    assert torch.equal(opinion(trainer), weight.flip(0))
+
+
+def test_a_run_goes_on_with_what_was_painted_meanwhile(tmp_path):
+    item = stripes(painted=1)
+    trainer = start(item)
+    trainer.checkpoint(0.0).save(tmp_path / "run.safetensors")
+    checkpoint = load_checkpoint(tmp_path / "run.safetensors")
+    before = opinion(trainer)
+    item.labels[...] = stripes(painted=4).labels
+    resumed = start(item, resume=checkpoint)
+    assert not torch.equal(opinion(resumed), before)
+    assert right(resumed) > 0.9
+
+
+def test_what_one_class_alone_says_is_not_taken():
+    item = stripes()
+    trainer = start(item)
+    before = opinion(trainer)
+    item.labels[item.labels == 2] = 0
+    trainer.refresh({0: None})
+    assert torch.equal(opinion(trainer), before)
+
+
+@pytest.mark.parametrize("edge", [16, 64])
+def test_where_memory_is_short_crops_are_smaller_or_they_say_nothing(edge, monkeypatch):
+    trainer = start(stripes())
+    follow = PhotoSolver.follow
+
+    def with_little_memory(self, average, learning, crops, augment):
+        real, looked_at = self._task.painted_features, []
+
+        def fail_when_large(see, crop, augment, **others):
+            looked_at.append(crop)
+            if max(crop) > edge:
+                raise torch.OutOfMemoryError("out of memory")
+            return real(see, crop, augment, **others)
+
+        monkeypatch.setattr(self._task, "painted_features", fail_when_large)
+        follow(self, average, learning, [(96, 96), (64, 64)], augment)
+        monkeypatch.undo()
+        assert looked_at == [(96, 96), (64, 64)]
+
+    monkeypatch.setattr(PhotoSolver, "follow", with_little_memory)
+    trainer = start(stripes())
+    solved = bool(opinion(trainer).any())
+    assert solved == (edge == 64)
+    assert np.isfinite(trainer.step())
