@@ -104,19 +104,75 @@ def test_a_model_file_holds_them(tmp_path):
     assert model.config.network.photo_features
 
 
-def test_those_of_a_model_that_knows_the_classes_stay(tmp_path):
+def test_those_of_a_model_stay_until_as_much_is_painted_here(tmp_path):
     first = start(stripes())
     model = first.best_model()
+    assert model.config.training["photographs_solved_on"] == 420
     item = stripes(painted=1)
     trainer = start(item, init=model)
     assert torch.equal(opinion(trainer), opinion(first))
-    item.labels[:, ::3] = 1
+    item.labels[60, 10:80] = 1
     trainer.refresh({0: None})
     assert torch.equal(opinion(trainer), opinion(first))
     trainer.checkpoint(0.0).save(tmp_path / "run.safetensors")
     resumed = start(item, resume=load_checkpoint(tmp_path / "run.safetensors"))
     assert torch.equal(opinion(resumed), opinion(first))
-    assert load_checkpoint(tmp_path / "run.safetensors").config.network.photo_features
+    item.labels[...] = stripes(painted=4).labels
+    resumed.refresh({0: None})
+    assert not torch.equal(opinion(resumed), opinion(first))
+    assert resumed.best_model().config.training["photographs_solved_on"] == 560
+
+
+def test_those_of_an_earlier_network_follow_when_as_much_is_painted():
+    earlier = start(stripes(painted=2)).best_model()
+    trainer = start(stripes(painted=3), init=earlier)
+    weight = photo_classifier(earlier.network).head.weight
+    assert not torch.equal(opinion(trainer), weight)
+
+
+@pytest.mark.parametrize("options", [{"scales": 1}, {"width": 8}])
+def test_a_model_of_another_form_gives_what_fits_and_the_rest_is_solved(options):
+    model = start(stripes()).best_model()
+    item = stripes(painted=1)
+    trainer = start(item, network=NetworkConfig(**options), init=model)
+    assert right(trainer) > 0.9
+    image = item.image.read((), item.image.whole())[0]
+    found = trainer.live_model().predict(image)
+    assert ((found == 2) == (np.arange(96) < 48)[:, None]).mean() > 0.7
+
+
+def test_a_model_without_them_keeps_its_last_layer_where_they_are_added():
+    plain = NetworkConfig(photo_features=False)
+    model = start(stripes(), network=plain).best_model()
+    assert "photographs_solved_on" not in model.config.training
+    said: list[str] = []
+    wanted = NetworkConfig(photo_features=True)
+    trainer = start(stripes(), network=wanted, init=model, on_message=said.append)
+    assert "All weights of the starting model were taken over." in said
+    head = trainer.live_model().network.head.weight
+    assert torch.equal(head, model.network.head.weight)
+    assert right(trainer) > 0.9
+
+
+def test_a_model_of_other_channels_says_nothing_of_these(tmp_path):
+    model = start(stripes()).best_model()
+    item = stripes(painted=1)
+    both = np.stack([item.image.data, item.image.data[::-1]])
+    two = LabelledImage(ImageSource(both, Axes.of("CYX"), 2, "two"), item.labels)
+    trainer = start(two, init=model)
+    weight = photo_classifier(model.network).head.weight
+    assert not torch.equal(opinion(trainer), weight)
+
+
+@pytest.mark.parametrize("name", ["segnet", "unet-deep", "cnn"])
+def test_another_network_learns_on_from_a_model_with_them(name):
+    model = start(stripes()).best_model()
+    network = NetworkConfig.model_validate({"name": name, "depth": 1, "width": 4})
+    trainer = start(stripes(), network=network, init=model)
+    assert trainer.start == ""
+    assert np.isfinite(trainer.step())
+    segnet = name == "segnet" or name == "cnn"
+    assert trainer.live_model().config.network.photo_features is not segnet
 
 
 def test_a_class_that_a_model_does_not_know_is_learned_with_the_others():
@@ -145,6 +201,28 @@ def test_a_run_goes_on_with_what_was_painted_meanwhile(tmp_path):
     resumed = start(item, resume=checkpoint)
     assert not torch.equal(opinion(resumed), before)
     assert right(resumed) > 0.9
+
+
+def test_a_run_whose_classes_are_others_now_still_follows():
+    item = stripes(painted=1)
+    item.labels[40:56, 85:95] = 3
+    three = start(item, classes_from_values([1, 2, 3])).checkpoint(0.0)
+    item.labels[item.labels == 3] = 0
+    trainer = start(item, resume=three)
+    before = opinion(trainer)
+    item.labels[60, 10:80] = 1
+    trainer.refresh({0: None})
+    assert not torch.equal(opinion(trainer), before)
+
+
+def test_a_class_that_is_erased_is_no_longer_found():
+    item = stripes()
+    item.labels[40:44, 85:95] = 3
+    trainer = start(item, classes_from_values([1, 2, 3]))
+    assert (opinion(trainer)[2] != 0).any()
+    item.labels[item.labels == 3] = 0
+    trainer.refresh({0: None})
+    assert (opinion(trainer)[2] == 0).all()
 
 
 def test_what_one_class_alone_says_is_not_taken():

@@ -380,8 +380,7 @@ def test_several_channels_are_seen_in_other_lights_too(channels, config, lights)
     assert all((other - as_it_is).abs().max() > 0.1 for other in others)
 
 
-def test_the_last_layer_of_a_stained_volume_is_solved_from_some_of_it(monkeypatch):
-    monkeypatch.setattr(segmentation, "_PIXELS", 500)
+def test_the_last_layer_of_a_stained_volume_is_solved_from_some_of_it():
     random = np.random.default_rng(0)
     truth = np.zeros((12, 48, 48), np.uint8)
     truth[:, 16:32, 16:32] = 1
@@ -393,9 +392,10 @@ def test_the_last_layer_of_a_stained_volume_is_solved_from_some_of_it(monkeypatc
     trainer = Trainer([item], CLASSES, config, NetworkConfig(ndim=3))
     features, classes = trainer.task.painted_features(
         partial(body_features, trainer._average),
-        (12, 48, 48),
+        trainer._crop,
         trainer._augment,
         lights=3,
+        pixels=600,
     )
     assert features.shape[:2] == (3, len(classes))
     assert 0 < (classes == 0).sum() < (truth == 0).sum() / 2

@@ -11,7 +11,7 @@ from napari_fcn.config.base import Frozen
 from napari_fcn.config.classes import ClassInfo
 from napari_fcn.config.network import NetworkConfig
 from napari_fcn.config.outputs import DensityConfig, RegressionConfig
-from napari_fcn.config.usual import plain_network
+from napari_fcn.config.usual import plain_network, without_unused
 
 Task = Literal["segmentation", "instances", "density", "regression"]
 
@@ -111,8 +111,7 @@ class ModelConfig(Frozen):
     def _plain_unless_said(
         cls, network: NetworkConfig, info: ValidationInfo
     ) -> NetworkConfig:
-        if info.data.get("task") != "segmentation":
-            network = network.model_copy(update={"photo_features": False})
+        network = without_unused(network, str(info.data.get("task")))
         return plain_network(network)
 
     @model_validator(mode="after")

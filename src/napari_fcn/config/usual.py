@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_fcn.config.catalogue import NETWORK_WORDS
 from napari_fcn.config.network import NetworkConfig
 
 if TYPE_CHECKING:
@@ -43,12 +44,24 @@ def usual_network(
     -------
     NetworkConfig
         Where learning starts from the shipped weights, with two scales, and in 2D
-        with features learned on photographs; else with one scale and without.
+        with features learned on photographs; else with one scale and without. What it
+        has no use for is not chosen.
     """
     starts = task == "segmentation" and training.shipped and _has_weights(network)
-    flat = network.ndim == 2
-    usual = {"scales": _SCALES if starts else 1, "photo_features": starts and flat}
-    return network.model_copy(update=_not_chosen(network, usual))
+    usual = {"scales": _SCALES if starts else 1, "photo_features": starts}
+    return without_unused(network.model_copy(update=_not_chosen(network, usual)), task)
+
+
+def without_unused(network: NetworkConfig, task: str) -> NetworkConfig:
+    """Leave features of photographs out where they have no use.
+
+    They are for U-Nets in 2D that tell classes apart.
+    """
+    known = NETWORK_WORDS.get(network.name)
+    able = known is not None and "photo_features" in known.settings
+    if able and network.ndim == 2 and task == "segmentation":
+        return network
+    return network.model_copy(update={"photo_features": False})
 
 
 def plain_network(network: NetworkConfig) -> NetworkConfig:

@@ -27,7 +27,7 @@ _MUCH_MORE = 1.5
 _CONTRADICTED = 0.1
 """It is solved anew when that makes so much more of the painted pixels right."""
 _TRY_AGAIN = 0.1
-"""A solution is tried when so much of what is painted has changed."""
+"""It is worth while when so much of what is painted has changed."""
 _LIGHTS = 3
 """In how many lights several channels, such as stains, are seen."""
 _MANY = 1000
@@ -89,9 +89,9 @@ class HeadSolver:
         """
         now = self._painted()
         few = sum(now) < _MANY
-        new = _first_stroke(now, self._solved_on)
+        new = first_stroke(now, self._solved_on)
         needed = new or (few and _much_more(now, self._solved_on))
-        if not needed and not (few and _changed(now, self._tried_on)):
+        if not needed and not (few and much_changed(now, self._tried_on)):
             return False
         features, classes = self._painted_features(network, crop, augment)
         self._tried_on = now
@@ -124,7 +124,7 @@ class HeadSolver:
         return solve_head(features, classes, number, head_covariance())
 
 
-def _first_stroke(now: Sequence[int], before: Sequence[int]) -> bool:
+def first_stroke(now: Sequence[int], before: Sequence[int]) -> bool:
     """Return whether a class has its first pixels."""
     return any(n and not b for n, b in zip(now, before, strict=True))
 
@@ -134,7 +134,7 @@ def _much_more(now: Sequence[int], before: Sequence[int]) -> bool:
     return all(n >= _MUCH_MORE * b for n, b in zip(now, before, strict=True))
 
 
-def _changed(now: Sequence[int], before: Sequence[int]) -> bool:
-    """Return whether enough was painted or erased for another trial to pay."""
+def much_changed(now: Sequence[int], before: Sequence[int]) -> bool:
+    """Return whether enough was painted or erased for solving again to pay."""
     different = sum(abs(n - b) for n, b in zip(now, before, strict=True))
     return 0 < different >= _TRY_AGAIN * sum(before)

@@ -47,9 +47,26 @@ def start_from_shipped(network: nn.Module) -> bool:
     bool
         Whether they fit.
     """
-    mine, body = network.state_dict(), _body()
+    found = _fitted_body(network)
+    if found is None:
+        return False
+    mine = network.state_dict()
+    with torch.no_grad():
+        for name, tensor in found.items():
+            mine[name].copy_(tensor)
+    return True
+
+
+def has_shipped_form(network: nn.Module) -> bool:
+    """Tell whether the shipped weights fit a network, whatever its own ones are."""
+    return _fitted_body(network) is not None
+
+
+def _fitted_body(network: nn.Module) -> dict[str, Tensor] | None:
+    """Return shipped weights in the shapes that a network has, if every layer fits."""
+    body = _body()
     found: dict[str, Tensor] = {}
-    for name, tensor in mine.items():
+    for name, tensor in network.state_dict().items():
         if name.startswith(_NOT_OF_THE_BODY):
             continue
         shipped = body.get(name)
@@ -57,14 +74,9 @@ def start_from_shipped(network: nn.Module) -> bool:
             shipped = _for_channels(shipped, cast("NetworkConfig", network.config))
         fitted = None if shipped is None else _fitted(shipped, tensor.shape)
         if fitted is None:
-            return False
+            return None
         found[name] = fitted
-    if len(found) < len(body):
-        return False
-    with torch.no_grad():
-        for name, tensor in found.items():
-            mine[name].copy_(tensor)
-    return True
+    return found if len(found) == len(body) else None
 
 
 def head_covariance() -> Tensor:

@@ -30,7 +30,7 @@ def body_features(network: nn.Module, image: Tensor) -> Tensor:
     network : nn.Module
         With a layer ``head``.
     image : Tensor
-        float32 (N, C, *spatial).
+        float32 (N, C, *spatial), which fits the total stride.
 
     Returns
     -------
@@ -41,7 +41,8 @@ def body_features(network: nn.Module, image: Tensor) -> Tensor:
     head = network.get_submodule("head")
     hook = head.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
     try:
-        network(image)
+        # what was not learned here need not be computed
+        getattr(network, "learned", network)(image)
     finally:
         hook.remove()
     features: Tensor = head.join(kept[0]) if isinstance(head, ScaledHead) else kept[0]
@@ -106,6 +107,32 @@ def balanced_shares(classes: Tensor) -> Tensor:
     """Return float64 (P,) weights of pixels, with which each class counts the same."""
     counts = torch.bincount(classes)
     return (1 / (len(counts) * counts.double()))[classes]
+
+
+def some_of_each(target: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Return the indices of the pixels of each class, of very many a random choice.
+
+    Parameters
+    ----------
+    target : Tensor
+        int64 (P,), classes; those below 0 are left out.
+    most : int
+        Of each class.
+    generator : torch.Generator
+        Chooses.
+
+    Returns
+    -------
+    Tensor
+        int64, class by class.
+    """
+    chosen = [torch.zeros(0, dtype=torch.int64)]
+    for value in target[target >= 0].unique():
+        found = (target == value).nonzero().squeeze(1)
+        if len(found) > most:
+            found = found[torch.randperm(len(found), generator=generator)[:most]]
+        chosen.append(found)
+    return torch.cat(chosen)
 
 
 def suited_precision(classes: Tensor, covariance: Tensor) -> Tensor:

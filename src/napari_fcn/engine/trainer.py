@@ -23,14 +23,14 @@ from napari_fcn.engine.events import Scored
 from napari_fcn.engine.head_solver import HeadSolver
 from napari_fcn.engine.inputs import input_cache
 from napari_fcn.engine.model import Model
-from napari_fcn.engine.photo_solver import PhotoSolver, photographs_kept
+from napari_fcn.engine.photo_solver import PhotoSolver, kept_until
 from napari_fcn.engine.schedule import averaging_rate, learning_rate_factor
-from napari_fcn.engine.shipped import SHIPPED, start_from_shipped
+from napari_fcn.engine.shipped import SHIPPED, has_shipped_form, start_from_shipped
 from napari_fcn.engine.tasks import start_task
 from napari_fcn.engine.tasks.base import DEFAULT_BATCH
 from napari_fcn.engine.teacher import teacher_loss, trust
 from napari_fcn.engine.tiling import round_up
-from napari_fcn.engine.transfer import transfer_weights, unknown_classes
+from napari_fcn.engine.transfer import Transferred, transfer_weights
 from napari_fcn.errors import UserError
 from napari_fcn.networks import build_network, receptive_field
 from napari_fcn.networks.blocks import batch_norms
@@ -112,37 +112,44 @@ class Trainer:
         self.compute = choose_compute(config.device, config.precision)
         self._heads = HeadSolver(self.task)
         self.step_number = 0
-        self._build(init)
+        known = self._build(init)
         self._faults = 0
         self._best = BestWeights()
         if self.resumed is not None:
             self._restore(self.resumed)
-        kept = photographs_kept(self.model_config, init, self.resumed)
-        self._photographs = PhotoSolver(self.task, kept=kept)
+        earlier = resume or init
+        until = 0
+        if known and earlier is not None:
+            until = kept_until(earlier.config.training, own=resume is not None)
+        self._photographs = PhotoSolver(self.task, until)
         self._follow_photographs()
         self._changed_at = self.step_number
         self._warn_of_unscored()
 
-    def _build(self, init: Model | None) -> None:
+    def _build(self, init: Model | None) -> bool:
+        """Build and start the network; returns whether it knows photographs already."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             network = build_network(self.model_config.network)
+        taken = self._transferred(network, init)
         self.start = self._start(network, init)
         self.receptive_field = receptive_field(network, self.model_config.network.ndim)
         self._batch, self._crop = self._choose_crops()
         self._average = copy.deepcopy(network).eval()
         self._place_where_it_fits(network)
-        if self._must_solve_head(init):
+        going_on = self.resumed is not None
+        known = going_on or (taken is not None and taken.outputs)
+        if self.start == SHIPPED and not known:
             # crops are seen one by one, so that fewer would not help
             self._with_enough_memory(self._solve_head, fewer=False)
+        return going_on or (taken is not None and taken.photographs)
 
     def _start(self, network: torch.nn.Module, init: Model | None) -> str:
         """Give a new network its first weights, and tell whose they are."""
-        if self.resumed is not None:
-            return str(self.resumed.config.training.get("start", ""))
-        if init is not None:
-            self._say(transfer_weights(network, self.model_config, init))
-            return str(init.config.training.get("start", ""))
+        if (earlier := self.resumed or init) is not None:
+            start = str(earlier.config.training.get("start", ""))
+            fits = self.task.solves_head and has_shipped_form(network)
+            return start if fits else ""
         if self.config.encoder_weights:
             self._say(load_encoder(network, self.config.encoder_weights))
             return ""
@@ -153,11 +160,14 @@ class Trainer:
             self._say(said)
         return ""
 
-    def _must_solve_head(self, init: Model | None) -> bool:
-        """Tell whether the body knows something, but the last layer does not."""
-        if self.start != SHIPPED or self.resumed is not None:
-            return False
-        return init is None or bool(unknown_classes(self.model_config, init.config))
+    def _transferred(
+        self, network: torch.nn.Module, init: Model | None
+    ) -> Transferred | None:
+        if init is None or self.resumed is not None:
+            return None
+        taken = transfer_weights(network, self.model_config, init)
+        self._say(taken.message)
+        return taken
 
     def _solve_head(self) -> None:
         self._heads.solve(self._average, self._crop, self._augment)

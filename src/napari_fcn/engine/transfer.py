@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import torch
@@ -12,15 +12,37 @@ if TYPE_CHECKING:
     from napari_fcn.engine.model import Model
 
 
-_HEADS = ("head.", "photographs.head.")
+_HEAD, _PHOTO_HEAD = "head.", "photographs.head."
 """Layers with a row for each class."""
+_FIXED = "photographs.features."
+"""What is the same in every network."""
 
 
-def transfer_weights(network: nn.Module, config: ModelConfig, start: Model) -> str:
+class Transferred(NamedTuple):
+    """What was taken over from a model.
+
+    Attributes
+    ----------
+    message : str
+        One sentence that says it, and what starts anew.
+    outputs : bool
+        Whether the last layer knows all outputs.
+    photographs : bool
+        Whether the classifier of photographs' features knows them all.
+    """
+
+    message: str
+    outputs: bool
+    photographs: bool
+
+
+def transfer_weights(
+    network: nn.Module, config: ModelConfig, start: Model
+) -> Transferred:
     """Copy what fits from a saved model into a new network.
 
-    Weights of equal name and shape are taken over. In the last layer each class that
-    both know, by painted number, keeps its weights.
+    Weights of equal name and shape are taken over. In layers with a row for each class,
+    each class that both know, by painted number, keeps its weights.
 
     Parameters
     ----------
@@ -33,27 +55,30 @@ def transfer_weights(network: nn.Module, config: ModelConfig, start: Model) -> s
 
     Returns
     -------
-    str
-        One sentence that says what was taken over and what starts anew.
+    Transferred
+        What was taken over.
     """
     old, new = start.network.state_dict(), network.state_dict()
-    head = [name for name in new if name.startswith(_HEADS)]
+    heads = [name for name in new if name.startswith((_HEAD, _PHOTO_HEAD))]
+    body = [n for n in new if n not in heads and not n.startswith(_FIXED)]
     fresh = []
-    for name, tensor in new.items():
-        if name in head:
-            continue
-        if name in old and old[name].shape == tensor.shape:
-            tensor.copy_(old[name])
+    for name in body:
+        if name in old and old[name].shape == new[name].shape:
+            new[name].copy_(old[name])
         else:
             fresh.append(name)
-    unknown = _transfer_classes(new, old, head, config, start.config)
-    return _describe(len(new) - len(head), fresh, unknown)
-
-
-def unknown_classes(config: ModelConfig, start: ModelConfig) -> list[str]:
-    """Return the names of the classes that a model to start from does not know."""
-    known = {c.value for c in start.classes}
-    return [c.name for c in config.classes if c.value not in known]
+    unknown = {
+        prefix: _transfer_classes(
+            new, old, [n for n in heads if n.startswith(prefix)], config, start.config
+        )
+        for prefix in (_HEAD, _PHOTO_HEAD)
+    }
+    return Transferred(
+        _describe(len(body), fresh, unknown[_HEAD]),
+        outputs=not unknown[_HEAD],
+        photographs=not unknown[_PHOTO_HEAD]
+        and config.network.in_channels == start.config.network.in_channels,
+    )
 
 
 def _transfer_classes(

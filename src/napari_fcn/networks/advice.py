@@ -120,8 +120,9 @@ def _most(field: str) -> int:
 
 
 def _sizes(config: NetworkConfig) -> tuple[int, ...]:
+    learns = config.model_copy(update={"photo_features": False})
     with torch.device("meta"):  # takes no memory, whatever the size
-        network = build_network(config)
+        network = build_network(learns)
     return receptive_field(network, config.ndim).size
 
 

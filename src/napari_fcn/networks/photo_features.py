@@ -116,7 +116,7 @@ class PhotoClassifier(nn.Module):
     """A linear classifier of `PhotoFeatures`; training never changes it.
 
     Where few pixels are painted, two classifiers that err differently are together
-    better than each. Before it is solved it says nothing.
+    better than each. Before it is solved it prefers no class.
 
     Parameters
     ----------

@@ -148,7 +148,6 @@ _POINTWISE = {
     operator.truediv,
     torch.cat,
     torch.add,
-    torch.lerp,
     torch.relu,
     torch.ones_like,
     nn.functional.relu,

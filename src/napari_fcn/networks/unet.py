@@ -44,7 +44,7 @@ class UNet(AnySize):
     Notes
     -----
     The total stride is 2 ** depth along axes that every level pools, and twice as much
-    for each scale after the first.
+    for each scale after the first; with photographs at least 16.
 
     With several scales the same weights see the image as it is, at half its size, and
     so on; the last layer sees the features of all of them in the size of the image
@@ -142,7 +142,8 @@ class UNet(AnySize):
             return (logits, *(head(features) for head, features in coarser))
         if self.training or self.photographs is None:
             return logits
-        return torch.lerp(logits, self.photographs(image), PHOTO_SHARE)
+        # not lerp: on a GPU in mixed precision the two may differ in dtype
+        return logits + PHOTO_SHARE * (self.photographs(image) - logits)
 
     def learned(self, image: torch.Tensor) -> torch.Tensor:
         """Map an image to logits by what was learned here, without photographs."""

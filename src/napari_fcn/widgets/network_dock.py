@@ -99,7 +99,7 @@ class NetworkDock(QWidget):
         better = self._described.better if self._described is not None else None
         if better is None:
             return
-        fields = ("depth", "layers", "scales", "photo_features")
+        fields = ("depth", "layers", "scales")
         deeper = {name: getattr(better, name) for name in fields}
         self.choice.show_network(self.choice.form.value().model_copy(update=deeper))
 

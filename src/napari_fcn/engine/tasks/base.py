@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Predict = Callable[[NDArray[np.float32]], Tensor]
     See = Callable[[Tensor], Tensor]
 
+MOST_CROPS, MOST_PIXELS = 64, 4096
+"""What a layer is solved from, at the most: crops, and pixels of a class in each."""
 DEFAULT_CROP = {2: (128, 128), 3: (24, 80, 80)}
 DEFAULT_BATCH = {2: 8, 3: 2}
 SCORE_CROPS = 12
@@ -170,7 +172,14 @@ class Task(ABC):
         self._sampler = CropSampler(self.targets, cache, seed)
 
     def painted_features(
-        self, see: See, crop: Sequence[int], augment: Augmenter, *, lights: int = 1
+        self,
+        see: See,
+        crop: Sequence[int],
+        augment: Augmenter,
+        *,
+        lights: int = 1,
+        crops: int = MOST_CROPS,
+        pixels: int = MOST_PIXELS,
     ) -> tuple[Tensor, Tensor]:
         """Return what a linear classifier of features can be solved from.
 
@@ -184,12 +193,15 @@ class Task(ABC):
             Varies their light; on the device of what sees them.
         lights : int
             In how many lights they may be seen: as they are, and otherwise.
+        crops, pixels : int
+            Crops, and pixels of a class in each, at the most; of more it is a random
+            choice.
 
         Returns
         -------
         features : Tensor
-            float32 (V, P, D), at P pixels, first in the
-            image as it is, then in V - 1 other lights; on the CPU.
+            float32 (V, P, D), at P pixels, first in the image as it is, then in V - 1
+            other lights; on the CPU.
         classes : Tensor
             int64 (P,), what is painted there, indices from 0.
 

@@ -11,7 +11,15 @@ from napari_fcn.config import ModelConfig, NormalisationConfig, usual_network
 from napari_fcn.data.annotations import PIECES_NEEDED, Annotations
 from napari_fcn.engine.losses import build_loss
 from napari_fcn.engine.metrics import Confusion
-from napari_fcn.engine.tasks.base import Score, Task, common_channels, with_channels
+from napari_fcn.engine.solved_head import some_of_each
+from napari_fcn.engine.tasks.base import (
+    MOST_CROPS,
+    MOST_PIXELS,
+    Score,
+    Task,
+    common_channels,
+    with_channels,
+)
 from napari_fcn.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,10 +34,6 @@ if TYPE_CHECKING:
 
 _ALIGNED = 0.15
 """Enough for uneven staining; less than what empty and full sections differ by."""
-_LOOKED_AT = 64
-"""Crops, at the most, whose painted pixels a classifier is solved from."""
-_PIXELS = 4096
-"""Pixels of a class in a crop, at the most, that it is solved from."""
 
 
 class Segmentation(Task):
@@ -97,7 +101,14 @@ class Segmentation(Task):
         )
 
     def painted_features(
-        self, see: See, crop: Sequence[int], augment: Augmenter, *, lights: int = 1
+        self,
+        see: See,
+        crop: Sequence[int],
+        augment: Augmenter,
+        *,
+        lights: int = 1,
+        crops: int = MOST_CROPS,
+        pixels: int = MOST_PIXELS,
     ) -> tuple[Tensor, Tensor]:
         """Return features and classes of painted pixels, each of them at most once.
 
@@ -108,14 +119,14 @@ class Segmentation(Task):
         lights = lights if several and augment.varies_channels else 1
         device = augment.device
         with torch.inference_mode():
-            most = max(_LOOKED_AT, len(self.config.classes))
+            most = max(crops, len(self.config.classes))
             for crop_image, crop_target in self._sampler.cover(crop, most):
                 image = torch.from_numpy(crop_image)[None].to(device)
                 others = image.expand(lights - 1, *image.shape[1:])
                 image = torch.cat([image, augment.vary_light(others)])
                 found = see(image).movedim(1, -1)
                 target = torch.from_numpy(crop_target).flatten()
-                seen = _some_of_each(target, augment.generator)
+                seen = some_of_each(target, pixels, augment.generator)
                 features.append(found.flatten(1, -2)[:, seen.to(device)].cpu())
                 classes.append(target[seen])
         if not features:
@@ -155,14 +166,3 @@ class Segmentation(Task):
     def facts(self, score: float | None) -> dict[str, Any]:
         """Return the Dice coefficient on held-out strokes."""
         return {"held_out_dice": score}
-
-
-def _some_of_each(target: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the indices of the pixels of each class, of very many a random choice."""
-    chosen = [torch.zeros(0, dtype=torch.int64)]
-    for value in target[target >= 0].unique():
-        found = (target == value).nonzero().squeeze(1)
-        if len(found) > _PIXELS:
-            found = found[torch.randperm(len(found), generator=generator)[:_PIXELS]]
-        chosen.append(found)
-    return torch.cat(chosen)
