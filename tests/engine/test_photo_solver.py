@@ -12,7 +12,7 @@ from napari_fcn.data.axes import Axes
 from napari_fcn.data.source import ImageSource
 from napari_fcn.engine.checkpoint import load_checkpoint
 from napari_fcn.engine.model import load_model
-from napari_fcn.engine.photo_solver import PhotoSolver
+from napari_fcn.engine.photo_solver import PhotoSolver, known_before
 from napari_fcn.engine.trainer import Trainer
 from napari_fcn.networks.photo_features import photo_classifier
 
@@ -108,6 +108,7 @@ def test_those_of_a_model_stay_until_as_much_is_painted_here(tmp_path):
     first = start(stripes())
     model = first.best_model()
     assert model.config.training["photographs_solved_on"] == 420
+    assert "photographs_kept" not in model.config.training
     item = stripes(painted=1)
     trainer = start(item, init=model)
     assert torch.equal(opinion(trainer), opinion(first))
@@ -115,7 +116,10 @@ def test_those_of_a_model_stay_until_as_much_is_painted_here(tmp_path):
     trainer.refresh({0: None})
     assert torch.equal(opinion(trainer), opinion(first))
     trainer.checkpoint(0.0).save(tmp_path / "run.safetensors")
-    resumed = start(item, resume=load_checkpoint(tmp_path / "run.safetensors"))
+    checkpoint = load_checkpoint(tmp_path / "run.safetensors")
+    assert checkpoint.config.training["photographs_kept"] is True
+    assert checkpoint.config.training["photographs_solved_on"] == 420
+    resumed = start(item, resume=checkpoint)
     assert torch.equal(opinion(resumed), opinion(first))
     item.labels[...] = stripes(painted=4).labels
     resumed.refresh({0: None})
@@ -148,7 +152,8 @@ def test_a_model_without_them_keeps_its_last_layer_where_they_are_added():
     said: list[str] = []
     wanted = NetworkConfig(photo_features=True)
     trainer = start(stripes(), network=wanted, init=model, on_message=said.append)
-    assert "All weights of the starting model were taken over." in said
+    assert said[0].endswith("what features of photographs mean is learned anew.")
+    assert "outputs start anew" not in said[0]
     head = trainer.live_model().network.head.weight
     assert torch.equal(head, model.network.head.weight)
     assert right(trainer) > 0.9
@@ -171,8 +176,48 @@ def test_another_network_learns_on_from_a_model_with_them(name):
     trainer = start(stripes(), network=network, init=model)
     assert trainer.start == ""
     assert np.isfinite(trainer.step())
-    segnet = name == "segnet" or name == "cnn"
-    assert trainer.live_model().config.network.photo_features is not segnet
+    found = trainer.live_model().config
+    assert (found.network.scales, found.network.photo_features) == (1, False)
+    assert not any("photographs" in fact for fact in found.training)
+
+
+def volume_of(item: LabelledImage) -> LabelledImage:
+    volume = np.stack([item.image.data] * 8)
+    labels = np.zeros(volume.shape, np.uint8)
+    labels[4] = item.labels
+    return LabelledImage(ImageSource(volume, Axes.of("ZYX"), 3, "volume"), labels)
+
+
+@pytest.mark.parametrize("options", [{"coordinates": True}, {"ndim": 3}])
+def test_what_a_model_lacks_is_the_shipped_one_and_the_last_layer_is_solved(options):
+    model = start(stripes()).best_model()
+    item = volume_of(stripes()) if "ndim" in options else stripes()
+    trainer = start(item, network=NetworkConfig(**options), init=model)
+    assert trainer.start == "shipped"
+    found = trainer.live_model().predict(item.image.data)
+    found = found[4] if found.ndim == 3 else found
+    assert ((found > 0) == (np.arange(96) < 48)[:, None]).mean() > 0.8
+
+
+def test_in_2d_after_3d_they_are_there():
+    deep = start(volume_of(stripes()), network=NetworkConfig(ndim=3)).best_model()
+    assert deep.config.network.photo_features is False
+    flat = start(stripes(), init=deep).live_model()
+    assert flat.config.network.photo_features
+
+
+@pytest.mark.parametrize(
+    "number", [-1, 0, True, 1.5, float("nan"), "many", None, [3], {}]
+)
+def test_nonsense_in_a_model_file_is_as_nothing(number):
+    training = {"photographs_solved_on": number, "photographs_kept": number}
+    assert known_before(training, own=False) == (0, False)
+
+
+def test_no_number_in_a_model_file_keeps_a_classifier_for_ever():
+    worth, kept = known_before({"photographs_solved_on": 10**30}, own=False)
+    assert kept
+    assert worth <= 24000
 
 
 def test_a_class_that_a_model_does_not_know_is_learned_with_the_others():
@@ -232,6 +277,7 @@ def test_what_one_class_alone_says_is_not_taken():
     item.labels[item.labels == 2] = 0
     trainer.refresh({0: None})
     assert torch.equal(opinion(trainer), before)
+    assert trainer.live_model().config.training["photographs_solved_on"] == 420
 
 
 @pytest.mark.parametrize("edge", [16, 64])
@@ -257,4 +303,6 @@ def test_where_memory_is_short_crops_are_smaller_or_they_say_nothing(edge, monke
     trainer = start(stripes())
     solved = bool(opinion(trainer).any())
     assert solved == (edge == 64)
+    told = trainer.live_model().config.training
+    assert ("photographs_solved_on" in told) == solved
     assert np.isfinite(trainer.step())

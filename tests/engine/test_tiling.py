@@ -32,7 +32,7 @@ def make_model(ndim: int = 2, channels: int = 1, **network: object) -> Model:
             module.running_var.uniform_(0.5, 1.5)
     if (classifier := photo_classifier(built)) is not None:
         weight, bias = classifier.head.parameters()
-        classifier.set(torch.randn_like(weight) / 10, bias)
+        classifier.set_weights(torch.randn_like(weight) / 10, bias)
     classes = classes_from_values([1, 2, 3])
     return Model(ModelConfig(network=config, classes=classes), built)
 

@@ -31,7 +31,7 @@ def network(**options: object) -> UNet:
 def give_an_opinion(unet: UNet) -> None:
     classifier = photo_classifier(unet)
     generator = torch.Generator().manual_seed(1)
-    classifier.set(
+    classifier.set_weights(
         *(
             torch.randn(p.shape, generator=generator)
             for p in classifier.head.parameters()

@@ -108,7 +108,7 @@ class ModelConfig(Frozen):
 
     @field_validator("network", mode="after")
     @classmethod
-    def _plain_unless_said(
+    def _as_it_can_be(
         cls, network: NetworkConfig, info: ValidationInfo
     ) -> NetworkConfig:
         network = without_unused(network, str(info.data.get("task")))

@@ -72,9 +72,9 @@ class NetworkConfig(Frozen):
         on. None for what is usual: two where learning starts from the shipped weights,
         else one.
     photo_features : bool or None
-        Whether features learned on photographs have a say, too; in 2D, and where
-        classes are told apart. None for what is usual: where learning starts from the
-        shipped weights.
+        Whether features learned on photographs have a say, too; in U-Nets, in 2D, and
+        where classes are told apart. None for what is usual: where learning starts from
+        the shipped weights.
     coordinates : bool
         Whether the position of each pixel enters as extra channels, one per axis.
     encoder : {"resnet18", "resnet34", "resnet50"}

@@ -44,8 +44,8 @@ def usual_network(
     -------
     NetworkConfig
         Where learning starts from the shipped weights, with two scales, and in 2D
-        with features learned on photographs; else with one scale and without. What it
-        has no use for is not chosen.
+        with features learned on photographs; else with one scale and without.
+        Photographs are left out where they have no use.
     """
     starts = task == "segmentation" and training.shipped and _has_weights(network)
     usual = {"scales": _SCALES if starts else 1, "photo_features": starts}
@@ -55,7 +55,18 @@ def usual_network(
 def without_unused(network: NetworkConfig, task: str) -> NetworkConfig:
     """Leave features of photographs out where they have no use.
 
-    They are for U-Nets in 2D that tell classes apart.
+    Parameters
+    ----------
+    network : NetworkConfig
+        Of any kind.
+    task : str
+        What it learns.
+
+    Returns
+    -------
+    NetworkConfig
+        The same if it is a U-Net in 2D that tells classes apart, else with
+        `photo_features` False.
     """
     known = NETWORK_WORDS.get(network.name)
     able = known is not None and "photo_features" in known.settings

@@ -27,7 +27,7 @@ _MUCH_MORE = 1.5
 _CONTRADICTED = 0.1
 """It is solved anew when that makes so much more of the painted pixels right."""
 _TRY_AGAIN = 0.1
-"""It is worth while when so much of what is painted has changed."""
+"""Solving on trial pays when so much of what is painted has changed."""
 _LIGHTS = 3
 """In how many lights several channels, such as stains, are seen."""
 _MANY = 1000
@@ -89,7 +89,7 @@ class HeadSolver:
         """
         now = self._painted()
         few = sum(now) < _MANY
-        new = first_stroke(now, self._solved_on)
+        new = _first_stroke(now, self._solved_on)
         needed = new or (few and _much_more(now, self._solved_on))
         if not needed and not (few and much_changed(now, self._tried_on)):
             return False
@@ -124,7 +124,7 @@ class HeadSolver:
         return solve_head(features, classes, number, head_covariance())
 
 
-def first_stroke(now: Sequence[int], before: Sequence[int]) -> bool:
+def _first_stroke(now: Sequence[int], before: Sequence[int]) -> bool:
     """Return whether a class has its first pixels."""
     return any(n and not b for n, b in zip(now, before, strict=True))
 

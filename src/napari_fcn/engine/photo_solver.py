@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_fcn.engine.device import free_cache, is_out_of_memory
-from napari_fcn.engine.head_solver import first_stroke, much_changed
+from napari_fcn.engine.head_solver import much_changed
 from napari_fcn.engine.solved_head import (
-    PENALTY,
     ridge,
     solve_logistic,
     suited_penalty,
@@ -26,16 +25,16 @@ if TYPE_CHECKING:
 
 _STRICTER = 10.0
 """How many times the penalty on features of a body; these are many more."""
-_PIXELS = 12000
-"""Painted pixels of a class, at the most, that it is solved from."""
+_PIXELS = 24000
+"""Painted pixels of all classes, at the most, that it is solved from."""
 _CROPS = 32
 """Crops, at the most, that it looks at."""
-_SOLVED_ON, _KEPT = "photographs_solved_on", "photographs_kept"
+_WORTH, _KEPT = "photographs_solved_on", "photographs_kept"
 """A model file says on how many pixels, and whether for other images than these."""
 
 
-def kept_until(training: Mapping[str, Any], *, own: bool) -> int:
-    """Return how many pixels must be painted to replace what was solved before.
+def known_before(training: Mapping[str, Any], *, own: bool) -> tuple[int, bool]:
+    """Return what a classifier from before was solved on, and whether it is to stay.
 
     Parameters
     ----------
@@ -46,40 +45,45 @@ def kept_until(training: Mapping[str, Any], *, own: bool) -> int:
 
     Returns
     -------
-    int
-        0 if any will do.
+    worth : int
+        Pixels, as `PhotoSolver` counts them; 0 if unknown.
+    kept : bool
+        Whether the classifier stays until as many are painted.
     """
-    solved_on = training.get(_SOLVED_ON, 0)
-    replaceable = own and not training.get(_KEPT, False)
-    return 0 if replaceable or not isinstance(solved_on, int) else solved_on
+    worth = training.get(_WORTH)
+    if type(worth) is not int or worth <= 0:
+        return 0, False
+    return min(worth, _PIXELS), not own or training.get(_KEPT) is True
 
 
 class PhotoSolver:
     """Keeps the `PhotoClassifier` of a network up with what is painted.
 
-    It is solved from painted pixels, and solved again when a class has its first stroke
-    or has lost its last, or a tenth of what is painted has been added or erased. Pixels
-    that are for testing only do not count.
+    It is solved from painted pixels when a run starts, and again when a class has its
+    first stroke or has lost its last, or when a tenth of what is painted was added or
+    erased. Pixels that are for testing only do not count.
 
     Parameters
     ----------
     task : Task
         It `solves_head`, or its network has no such classifier.
-    kept_until : int
-        What was solved before, on other images, stays while fewer pixels are painted.
+    worth : int
+        On how many pixels it was solved before, each class counting as the rarest.
+    kept : bool
+        Whether it stays until as many are painted here.
     """
 
-    def __init__(self, task: Task, kept_until: int = 0) -> None:
+    def __init__(self, task: Task, worth: int = 0, *, kept: bool = False) -> None:
         self._task = task
-        self._kept_until = kept_until
-        self._solved_on: list[int] = []
+        self._worth = worth
+        self._kept = kept
+        self._tried_on: list[int] = []
 
     @property
     def facts(self) -> dict[str, object]:
         """What a model file should say of the classifier."""
-        if self._kept_until:
-            return {_SOLVED_ON: self._kept_until, _KEPT: True}
-        return {_SOLVED_ON: sum(self._solved_on)} if self._solved_on else {}
+        kept = {_KEPT: True} if self._kept else {}
+        return {_WORTH: self._worth, **kept} if self._worth else {}
 
     def follow(
         self,
@@ -105,7 +109,7 @@ class PhotoSolver:
         now = self._task.annotations.class_pixels(testing=False)
         if not self._is_time(now):
             return
-        self._solved_on, self._kept_until = now, 0
+        self._tried_on = now
         for crop in dict.fromkeys(map(tuple, crops)):
             try:
                 solved = self._solved(classifier, crop, augment)
@@ -115,35 +119,40 @@ class PhotoSolver:
                 free_cache(augment.device)
                 continue
             if solved is not None:
-                classifier.set(*solved)
-                other.set(*solved)
+                classifier.set_weights(*solved)
+                other.set_weights(*solved)
+                self._worth, self._kept = _worth(now), False
             return
 
     def _is_time(self, now: Sequence[int]) -> bool:
-        before = self._solved_on
-        if not before:
-            return sum(now) >= self._kept_until
-        return (
-            first_stroke(now, before)
-            or first_stroke(before, now)
-            or much_changed(now, before)
-        )
+        if self._kept and _worth(now) < self._worth:
+            return False
+        before = self._tried_on
+        if [n > 0 for n in now] != [n > 0 for n in before]:
+            return True
+        return much_changed(now, before)
 
     def _solved(
         self, classifier: PhotoClassifier, crop: Sequence[int], augment: Augmenter
     ) -> tuple[Tensor, Tensor] | None:
         """Return weight and bias for what is painted, if two classes are."""
+        number = len(self._task.config.classes)
         features, classes = self._task.painted_features(
             classifier.joined,
             crop,
             augment,
             crops=_CROPS,
-            pixels=_PIXELS // _CROPS,
+            pixels=max(1, _PIXELS // (_CROPS * number)),
         )
         there, indices = classes.unique(return_inverse=True)
         if len(there) < 2:
             return None
-        penalty = _STRICTER * max(PENALTY, suited_penalty(indices))
-        precision = ridge(features.shape[-1], penalty)
+        precision = ridge(features.shape[-1], _STRICTER * suited_penalty(indices))
         solved = solve_logistic(features[0], indices, precision)
-        return with_unseen(*solved, there, len(self._task.config.classes))
+        return with_unseen(*solved, there, number)
+
+
+def _worth(pixels: Sequence[int]) -> int:
+    """Return how many pixels of classes tell something, each class as the rarest."""
+    there = [n for n in pixels if n]
+    return min(_PIXELS, len(there) * min(there, default=0))

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load
 
 from napari_fcn.networks.blocks import for_channels
+from napari_fcn.networks.photo_features import PHOTOGRAPHS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,7 +24,7 @@ HEAD_COVARIANCE = "head_covariance"
 """The name in the file of what `head_covariance` returns."""
 _SEES_IMAGE = "encoder.0.0.weight"
 """The kernels whose input channels may be others than those learned with."""
-_NOT_OF_THE_BODY = ("head.", "photographs.")
+_NOT_OF_THE_BODY = ("head.", PHOTOGRAPHS)
 """What a network has besides: its last layer, and features that never change."""
 _COVERAGE = 1
 """Channels that a U-Net adds to the image: `CoverageChannel`."""
@@ -40,7 +41,8 @@ def start_from_shipped(network: nn.Module) -> bool:
     Parameters
     ----------
     network : nn.Module
-        Changed in place, all but its layer ``head``, if every layer fits.
+        Its body is changed in place, if every layer fits: all but its layer ``head``
+        and what it has of photographs.
 
     Returns
     -------
@@ -55,11 +57,6 @@ def start_from_shipped(network: nn.Module) -> bool:
         for name, tensor in found.items():
             mine[name].copy_(tensor)
     return True
-
-
-def has_shipped_form(network: nn.Module) -> bool:
-    """Tell whether the shipped weights fit a network, whatever its own ones are."""
-    return _fitted_body(network) is not None
 
 
 def _fitted_body(network: nn.Module) -> dict[str, Tensor] | None:

@@ -157,20 +157,25 @@ def suited_precision(classes: Tensor, covariance: Tensor) -> Tensor:
     Tensor
         float64 (D, D), for `solve_logistic`.
     """
-    excess = max(0.0, suited_penalty(classes) - PENALTY)
+    excess = suited_penalty(classes) - PENALTY
     return ridge(len(covariance), PENALTY) + excess * covariance.double().inverse()
 
 
 def suited_penalty(classes: Tensor) -> float:
-    """Return the penalty that so many painted pixels are worth.
+    """Return the penalty that suits so many painted pixels.
 
     Parameters
     ----------
     classes : Tensor
         int64 (P,), as for `suited_precision`.
+
+    Returns
+    -------
+    float
+        `PENALTY`, or more.
     """
     effective = 1 / float(balanced_shares(classes).square().sum())
-    return _WORTH / effective
+    return max(PENALTY, _WORTH / effective)
 
 
 def ridge(features: int, penalty: float = PENALTY) -> Tensor:
@@ -309,6 +314,13 @@ def with_unseen(
         int64 (K,), which of all classes these are.
     number : int
         Of all classes.
+
+    Returns
+    -------
+    weights : Tensor
+        (number, D).
+    biases : Tensor
+        (number,).
     """
     weights = weight.new_zeros(number, weight.shape[1])
     biases = bias.new_full((number,), _UNSEEN)

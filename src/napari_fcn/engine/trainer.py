@@ -23,9 +23,9 @@ from napari_fcn.engine.events import Scored
 from napari_fcn.engine.head_solver import HeadSolver
 from napari_fcn.engine.inputs import input_cache
 from napari_fcn.engine.model import Model
-from napari_fcn.engine.photo_solver import PhotoSolver, kept_until
+from napari_fcn.engine.photo_solver import PhotoSolver, known_before
 from napari_fcn.engine.schedule import averaging_rate, learning_rate_factor
-from napari_fcn.engine.shipped import SHIPPED, has_shipped_form, start_from_shipped
+from napari_fcn.engine.shipped import SHIPPED, start_from_shipped
 from napari_fcn.engine.tasks import start_task
 from napari_fcn.engine.tasks.base import DEFAULT_BATCH
 from napari_fcn.engine.teacher import teacher_loss, trust
@@ -112,44 +112,42 @@ class Trainer:
         self.compute = choose_compute(config.device, config.precision)
         self._heads = HeadSolver(self.task)
         self.step_number = 0
-        known = self._build(init)
+        taken = self._build(init)
         self._faults = 0
         self._best = BestWeights()
         if self.resumed is not None:
             self._restore(self.resumed)
-        earlier = resume or init
-        until = 0
-        if known and earlier is not None:
-            until = kept_until(earlier.config.training, own=resume is not None)
-        self._photographs = PhotoSolver(self.task, until)
+        earlier, own = resume or init, resume is not None
+        self._photographs = self._photo_solver(earlier, taken, own=own)
         self._follow_photographs()
         self._changed_at = self.step_number
         self._warn_of_unscored()
 
-    def _build(self, init: Model | None) -> bool:
-        """Build and start the network; returns whether it knows photographs already."""
+    def _build(self, init: Model | None) -> Transferred:
+        """Build and start the network; returns what it knows from before."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             network = build_network(self.model_config.network)
-        taken = self._transferred(network, init)
         self.start = self._start(network, init)
+        taken = self._taken_over(network, init)
         self.receptive_field = receptive_field(network, self.model_config.network.ndim)
         self._batch, self._crop = self._choose_crops()
         self._average = copy.deepcopy(network).eval()
         self._place_where_it_fits(network)
-        going_on = self.resumed is not None
-        known = going_on or (taken is not None and taken.outputs)
-        if self.start == SHIPPED and not known:
+        if self.start == SHIPPED and not (taken.body and taken.outputs):
             # crops are seen one by one, so that fewer would not help
             self._with_enough_memory(self._solve_head, fewer=False)
-        return going_on or (taken is not None and taken.photographs)
+        return taken
 
     def _start(self, network: torch.nn.Module, init: Model | None) -> str:
-        """Give a new network its first weights, and tell whose they are."""
+        """Give a new network its first weights, and tell whose they are.
+
+        What a model to start from lacks is then the shipped one, where it began so.
+        """
         if (earlier := self.resumed or init) is not None:
-            start = str(earlier.config.training.get("start", ""))
-            fits = self.task.solves_head and has_shipped_form(network)
-            return start if fits else ""
+            began = earlier.config.training.get("start") == SHIPPED
+            able = began and self.task.solves_head
+            return SHIPPED if able and start_from_shipped(network) else ""
         if self.config.encoder_weights:
             self._say(load_encoder(network, self.config.encoder_weights))
             return ""
@@ -160,11 +158,12 @@ class Trainer:
             self._say(said)
         return ""
 
-    def _transferred(
-        self, network: torch.nn.Module, init: Model | None
-    ) -> Transferred | None:
-        if init is None or self.resumed is not None:
-            return None
+    def _taken_over(self, network: torch.nn.Module, init: Model | None) -> Transferred:
+        """Copy what fits from a model; a run that goes on will have all of its own."""
+        if self.resumed is not None:
+            return Transferred(body=True, outputs=True, photographs=True)
+        if init is None:
+            return Transferred()
         taken = transfer_weights(network, self.model_config, init)
         self._say(taken.message)
         return taken
@@ -189,6 +188,15 @@ class Trainer:
             return
         if changed:
             self._take_over_head()
+
+    def _photo_solver(
+        self, earlier: Checkpoint | Model | None, taken: Transferred, *, own: bool
+    ) -> PhotoSolver:
+        """Return what keeps photographs' features up, from what was known before."""
+        if earlier is None or not taken.photographs:
+            return PhotoSolver(self.task)
+        worth, kept = known_before(earlier.config.training, own=own)
+        return PhotoSolver(self.task, worth, kept=kept)
 
     def _follow_photographs(self) -> None:
         """Let the classifier of photographs' features follow what is painted.
@@ -286,7 +294,8 @@ class Trainer:
         """Take over what was annotated or erased meanwhile.
 
         A network that began with the shipped weights has its last layer solved anew
-        where that says much that is new (see `HeadSolver`).
+        where that says much that is new (see `HeadSolver`), and so have photographs'
+        features their classifier (see `PhotoSolver`).
 
         Parameters
         ----------
@@ -495,6 +504,7 @@ def _as_before(
     network: NetworkConfig, earlier: Model | Checkpoint | None
 ) -> NetworkConfig:
     """Let a network see the image as an earlier one does, where that is not chosen."""
-    if earlier is None:
+    before = None if earlier is None else earlier.config.network
+    if before is None or (before.name, before.ndim) != (network.name, network.ndim):
         return network
-    return see_alike(network, earlier.config.network)
+    return see_alike(network, before)

@@ -100,7 +100,7 @@ def advise(config: NetworkConfig, extents: Sequence[int]) -> str:
     size = " × ".join(str(s) for s in _sizes(config))
     problem = (
         f"The painted objects are up to {' × '.join(map(str, extents))} pixels large, "
-        f"but the network sees only {size} pixels around each pixel"
+        f"but what the network learns sees only {size} pixels around each pixel"
     )
     deeper = depth_for(config, extents)
     if deeper is None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from napari_fcn.config import NetworkConfig
 
 _FILE = "photographs.safetensors"
+PHOTOGRAPHS = "photographs."
+"""What the names of these layers begin with in a U-Net."""
 PHOTO_SHARE = 1 / 3
 """What these features say, in the mean with what a network has learned itself."""
 _MEAN, _DEVIATION = 127 / 255, 128 / 255
@@ -57,7 +59,7 @@ _STAGES = (
     _Stage(80, 3, 1, 6, level=4),
     _Stage(112, 5, 1, 6, level=4),
 )
-"""EfficientNet-Lite0 as far as it sees no more than a U-Net with two sizes."""
+"""EfficientNet-Lite0 as far as it sees hardly more than a U-Net with two sizes."""
 
 
 class PhotoFeatures(nn.Module):
@@ -130,14 +132,14 @@ class PhotoClassifier(nn.Module):
         self.features = PhotoFeatures(config.in_channels, coordinates)
         self.head = ScaledHead(2, PhotoFeatures.sizes, config.out_channels)
         self.requires_grad_(False)
-        self.set(*(torch.zeros_like(tensor) for tensor in self.head.parameters()))
+        self.set_weights(*map(torch.zeros_like, self.head.parameters()))
 
     def forward(self, image: Tensor) -> Tensor:
         """Map an image (N, C, Y, X), about 0 to 1, to logits (N, K, Y, X)."""
         logits: Tensor = self.head(self.features(image))
         return logits
 
-    def set(self, weight: Tensor, bias: Tensor) -> None:
+    def set_weights(self, weight: Tensor, bias: Tensor) -> None:
         """Classify by these weights (K, D) and biases (K,) from now on."""
         own = {"weight": weight.view_as(self.head.weight), "bias": bias}
         self.head.load_state_dict(own)

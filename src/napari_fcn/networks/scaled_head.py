@@ -35,7 +35,7 @@ class ScaledHead(nn.Module):
         Spatial dimension.
     sizes : sequence of (int, int)
         Of each feature map its level, and its channels. A feature map of level n has
-        been halved n times, of volumes in the plane only; one is of level 0.
+        been halved n times, of volumes in the plane only.
     out_channels : int
         What all of them together are mapped to.
     """
