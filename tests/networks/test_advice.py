@@ -52,7 +52,8 @@ def test_advice_in_words():
     assert advise(NetworkConfig(depth=3), (103, 20)) == ""
     text = advise(NetworkConfig(depth=3), (104, 20))
     assert text == (
-        "The painted objects are up to 104 × 20 pixels large, but the network sees "
+        "The painted objects are up to 104 × 20 pixels large, but what the network "
+        "learns sees "
         "only 103 × 103 pixels around each pixel; choose depth 4, which sees 215 × "
         "215 pixels, or scale the image down."
     )
