@@ -159,7 +159,7 @@ def test_a_model_without_them_keeps_its_last_layer_where_they_are_added():
     assert right(trainer) > 0.9
 
 
-def test_a_model_of_other_channels_says_nothing_of_these(tmp_path):
+def test_a_model_of_other_channels_says_nothing_of_these():
     model = start(stripes()).best_model()
     item = stripes(painted=1)
     both = np.stack([item.image.data, item.image.data[::-1]])
@@ -282,17 +282,16 @@ def test_what_one_class_alone_says_is_not_taken():
 
 @pytest.mark.parametrize("edge", [16, 64])
 def test_where_memory_is_short_crops_are_smaller_or_they_say_nothing(edge, monkeypatch):
-    trainer = start(stripes())
     follow = PhotoSolver.follow
 
     def with_little_memory(self, average, learning, crops, augment):
         real, looked_at = self._task.painted_features, []
 
-        def fail_when_large(see, crop, augment, **others):
+        def fail_when_large(see, crop, augment, look):
             looked_at.append(crop)
             if max(crop) > edge:
                 raise torch.OutOfMemoryError("out of memory")
-            return real(see, crop, augment, **others)
+            return real(see, crop, augment, look)
 
         monkeypatch.setattr(self._task, "painted_features", fail_when_large)
         follow(self, average, learning, [(96, 96), (64, 64)], augment)

@@ -80,7 +80,7 @@ def plain_network(network: NetworkConfig) -> NetworkConfig:
 
     So were all networks of which nothing is known.
     """
-    return see_alike(network, network.model_copy(update=_PLAIN))
+    return network.model_copy(update=_not_chosen(network, _PLAIN))
 
 
 def see_alike(network: NetworkConfig, earlier: NetworkConfig) -> NetworkConfig:

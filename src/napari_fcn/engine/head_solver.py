@@ -13,6 +13,7 @@ from napari_fcn.engine.solved_head import (
     set_head,
     solve_head,
 )
+from napari_fcn.engine.tasks.base import Look
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +29,8 @@ _CONTRADICTED = 0.1
 """It is solved anew when that makes so much more of the painted pixels right."""
 _TRY_AGAIN = 0.1
 """Solving on trial pays when so much of what is painted has changed."""
-_LIGHTS = 3
-"""In how many lights several channels, such as stains, are seen."""
+_LOOK = Look(lights=3)
+"""Several channels, such as stains, are seen in three lights."""
 _MANY = 1000
 """Painted pixels from which on the network learns quickly enough by itself."""
 
@@ -114,7 +115,7 @@ class HeadSolver:
         self, network: nn.Module, crop: Sequence[int], augment: Augmenter
     ) -> tuple[Tensor, Tensor]:
         see = partial(body_features, network)
-        return self._task.painted_features(see, crop, augment, lights=_LIGHTS)
+        return self._task.painted_features(see, crop, augment, _LOOK)
 
     def _painted(self) -> list[int]:
         return self._task.annotations.class_pixels(testing=False)

@@ -12,6 +12,7 @@ from napari_fcn.engine.solved_head import (
     suited_penalty,
     with_unseen,
 )
+from napari_fcn.engine.tasks.base import Look
 from napari_fcn.networks.photo_features import photo_classifier
 
 if TYPE_CHECKING:
@@ -137,12 +138,9 @@ class PhotoSolver:
     ) -> tuple[Tensor, Tensor] | None:
         """Return weight and bias for what is painted, if two classes are."""
         number = len(self._task.config.classes)
+        look = Look(crops=_CROPS, pixels=max(1, _PIXELS // (_CROPS * number)))
         features, classes = self._task.painted_features(
-            classifier.joined,
-            crop,
-            augment,
-            crops=_CROPS,
-            pixels=max(1, _PIXELS // (_CROPS * number)),
+            classifier.joined, crop, augment, look
         )
         there, indices = classes.unique(return_inverse=True)
         if len(there) < 2:

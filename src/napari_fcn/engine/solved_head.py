@@ -109,32 +109,6 @@ def balanced_shares(classes: Tensor) -> Tensor:
     return (1 / (len(counts) * counts.double()))[classes]
 
 
-def some_of_each(target: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Return the indices of the pixels of each class, of very many a random choice.
-
-    Parameters
-    ----------
-    target : Tensor
-        int64 (P,), classes; those below 0 are left out.
-    most : int
-        Of each class.
-    generator : torch.Generator
-        Chooses.
-
-    Returns
-    -------
-    Tensor
-        int64, class by class.
-    """
-    chosen = [torch.zeros(0, dtype=torch.int64)]
-    for value in target[target >= 0].unique():
-        found = (target == value).nonzero().squeeze(1)
-        if len(found) > most:
-            found = found[torch.randperm(len(found), generator=generator)[:most]]
-        chosen.append(found)
-    return torch.cat(chosen)
-
-
 def suited_precision(classes: Tensor, covariance: Tensor) -> Tensor:
     """Return how precisely weights are known beforehand, for so many painted pixels.
 

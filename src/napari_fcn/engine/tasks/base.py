@@ -34,12 +34,28 @@ if TYPE_CHECKING:
     Predict = Callable[[NDArray[np.float32]], Tensor]
     See = Callable[[Tensor], Tensor]
 
-MOST_CROPS, MOST_PIXELS = 64, 4096
-"""What a layer is solved from, at the most: crops, and pixels of a class in each."""
 DEFAULT_CROP = {2: (128, 128), 3: (24, 80, 80)}
 DEFAULT_BATCH = {2: 8, 3: 2}
 SCORE_CROPS = 12
 """On how many crops, about, a network is scored."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How much `Task.painted_features` looks at.
+
+    Attributes
+    ----------
+    lights : int
+        In how many lights crops may be seen: as they are, and otherwise.
+    crops, pixels : int
+        Crops, and pixels of a class in each, at the most; of more it is a random
+        choice.
+    """
+
+    lights: int = 1
+    crops: int = 64
+    pixels: int = 4096
 
 
 @dataclass(frozen=True)
@@ -172,14 +188,7 @@ class Task(ABC):
         self._sampler = CropSampler(self.targets, cache, seed)
 
     def painted_features(
-        self,
-        see: See,
-        crop: Sequence[int],
-        augment: Augmenter,
-        *,
-        lights: int = 1,
-        crops: int = MOST_CROPS,
-        pixels: int = MOST_PIXELS,
+        self, see: See, crop: Sequence[int], augment: Augmenter, look: Look
     ) -> tuple[Tensor, Tensor]:
         """Return what a linear classifier of features can be solved from.
 
@@ -191,11 +200,8 @@ class Task(ABC):
             Edge of the crops to look at, per spatial axis.
         augment : Augmenter
             Varies their light; on the device of what sees them.
-        lights : int
-            In how many lights they may be seen: as they are, and otherwise.
-        crops, pixels : int
-            Crops, and pixels of a class in each, at the most; of more it is a random
-            choice.
+        look : Look
+            At how much.
 
         Returns
         -------

@@ -11,10 +11,7 @@ from napari_fcn.config import ModelConfig, NormalisationConfig, usual_network
 from napari_fcn.data.annotations import PIECES_NEEDED, Annotations
 from napari_fcn.engine.losses import build_loss
 from napari_fcn.engine.metrics import Confusion
-from napari_fcn.engine.solved_head import some_of_each
 from napari_fcn.engine.tasks.base import (
-    MOST_CROPS,
-    MOST_PIXELS,
     Score,
     Task,
     common_channels,
@@ -30,7 +27,7 @@ if TYPE_CHECKING:
     from napari_fcn.config import ClassInfo, NetworkConfig, TrainingConfig
     from napari_fcn.data.annotations import LabelledImage
     from napari_fcn.engine.augmentation import Augmenter
-    from napari_fcn.engine.tasks.base import Predict, See
+    from napari_fcn.engine.tasks.base import Look, Predict, See
 
 _ALIGNED = 0.15
 """Enough for uneven staining; less than what empty and full sections differ by."""
@@ -101,14 +98,7 @@ class Segmentation(Task):
         )
 
     def painted_features(
-        self,
-        see: See,
-        crop: Sequence[int],
-        augment: Augmenter,
-        *,
-        lights: int = 1,
-        crops: int = MOST_CROPS,
-        pixels: int = MOST_PIXELS,
+        self, see: See, crop: Sequence[int], augment: Augmenter, look: Look
     ) -> tuple[Tensor, Tensor]:
         """Return features and classes of painted pixels, each of them at most once.
 
@@ -116,17 +106,17 @@ class Segmentation(Task):
         """
         features, classes = [], []
         several = self.config.network.in_channels > 1
-        lights = lights if several and augment.varies_channels else 1
+        lights = look.lights if several and augment.varies_channels else 1
         device = augment.device
         with torch.inference_mode():
-            most = max(crops, len(self.config.classes))
+            most = max(look.crops, len(self.config.classes))
             for crop_image, crop_target in self._sampler.cover(crop, most):
                 image = torch.from_numpy(crop_image)[None].to(device)
                 others = image.expand(lights - 1, *image.shape[1:])
                 image = torch.cat([image, augment.vary_light(others)])
                 found = see(image).movedim(1, -1)
                 target = torch.from_numpy(crop_target).flatten()
-                seen = some_of_each(target, pixels, augment.generator)
+                seen = _some_of_each(target, look.pixels, augment.generator)
                 features.append(found.flatten(1, -2)[:, seen.to(device)].cpu())
                 classes.append(target[seen])
         if not features:
@@ -166,3 +156,14 @@ class Segmentation(Task):
     def facts(self, score: float | None) -> dict[str, Any]:
         """Return the Dice coefficient on held-out strokes."""
         return {"held_out_dice": score}
+
+
+def _some_of_each(target: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Return the indices of the pixels of each class, of very many a random choice."""
+    chosen = [torch.zeros(0, dtype=torch.int64)]
+    for value in target[target >= 0].unique():
+        found = (target == value).nonzero().squeeze(1)
+        if len(found) > most:
+            found = found[torch.randperm(len(found), generator=generator)[:most]]
+        chosen.append(found)
+    return torch.cat(chosen)
