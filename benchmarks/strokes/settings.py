@@ -20,6 +20,12 @@ from benchmarks.strokes.study import Setting
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_SECTIONS = (
+    ((0,), (0, 10, 20), (5, 15, 25)),
+    ((13,), (3, 13, 23), (9, 19, 29)),
+)
+"""Of electron microscopy: one section, three, and those to test on."""
+
 
 def choose(*, short: bool, tell: Callable[[str], None]) -> list[Setting]:
     """Return the settings whose data is here, and tell of those that are not."""
@@ -35,12 +41,17 @@ def choose(*, short: bool, tell: Callable[[str], None]) -> list[Setting]:
 
 
 def _electron_microscopy() -> Iterator[Setting]:
-    """One and three sections painted at two shares; three other sections tested."""
+    """One and three sections painted at two shares; three other sections tested.
+
+    All of it twice, with other sections: what is painted on one section leads further
+    than on another.
+    """
     data = isbi2012()
-    tested = [(0, z) for z in (5, 15, 25)]
-    for share in (0.005, 0.02):
-        for sections in ((0,), (0, 10, 20)):
-            yield Setting(data, share, [(0, z) for z in sections], tested)
+    for one, three, tested in _SECTIONS:
+        for share in (0.005, 0.02):
+            for sections in (one, three):
+                planes = [(0, z) for z in sections]
+                yield Setting(data, share, planes, [(0, z) for z in tested])
 
 
 def _fluorescence() -> Iterator[Setting]:

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from napari_fcn.engine.schedule import averaging_rate, learning_rate_factor
+from napari_fcn.engine.schedule import (
+    averaging_rate,
+    learning_rate_factor,
+    settling_factor,
+)
 
 
 def averaged(values, changed=None):
@@ -48,3 +54,14 @@ def test_a_later_optimiser_warms_up_from_where_it_begins():
     late = learning_rate_factor(200, None, begun=200)
     assert late == pytest.approx(learning_rate_factor(200, None) / 10)
     assert learning_rate_factor(240, None, begun=200) == learning_rate_factor(240, None)
+
+
+def test_a_few_strokes_are_soon_learned_and_new_ones_at_the_full_rate():
+    assert settling_factor(0, 500) == 1
+    assert settling_factor(40, 500) == pytest.approx(math.exp(-1))
+    assert settling_factor(10_000, 500) == 0.02
+
+
+def test_the_more_is_annotated_the_longer_it_is_learned():
+    assert settling_factor(1000, 40_000) == pytest.approx(math.exp(-1))
+    assert settling_factor(1000, 10_000_000) > 0.99

@@ -8,6 +8,8 @@ _WARM_UP = 10
 _LONG_WARM_UP = 40
 _HALF_LIFE = 300
 _FLOOR = 0.02
+_PIXELS_PER_STEP = 40
+_SHORTEST_REST = 40
 
 
 def learning_rate_factor(
@@ -41,6 +43,31 @@ def learning_rate_factor(
         return warm_up / math.sqrt(1 + step / _HALF_LIFE)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
     return warm_up * (_FLOOR + (1 - _FLOOR) * cosine)
+
+
+def settling_factor(since: int, annotated: int) -> float:
+    """Return the factor on the learning rate so many steps after one painted last.
+
+    A network that knows something already has soon learned what a few strokes tell;
+    what it learns from them later is less and less true of the rest. So the rate falls
+    exponentially, the sooner the fewer pixels there are, and is full again when there
+    are new ones.
+
+    Parameters
+    ----------
+    since : int
+        Steps since the annotation changed.
+    annotated : int
+        Annotated pixels; for each forty of them the rate takes one step longer to
+        fall to 1 / e, but 40 at least.
+
+    Returns
+    -------
+    float
+        1 at first; at least 0.02.
+    """
+    scale = max(_SHORTEST_REST, annotated / _PIXELS_PER_STEP)
+    return max(_FLOOR, math.exp(-since / scale))
 
 
 def averaging_rate(step: int, since: float | None = None) -> float:

@@ -24,7 +24,12 @@ from napari_fcn.engine.head_solver import HeadSolver
 from napari_fcn.engine.inputs import input_cache
 from napari_fcn.engine.model import Model
 from napari_fcn.engine.photo_solver import PhotoSolver, known_before
-from napari_fcn.engine.schedule import averaging_rate, learning_rate_factor
+from napari_fcn.engine.schedule import (
+    averaging_rate,
+    learning_rate_factor,
+    settling_factor,
+)
+from napari_fcn.engine.shares import HeldShares
 from napari_fcn.engine.shipped import SHIPPED, start_from_shipped
 from napari_fcn.engine.tasks import start_task
 from napari_fcn.engine.tasks.base import DEFAULT_BATCH
@@ -111,6 +116,7 @@ class Trainer:
         self.task.start(self._cache, self._seed)
         self.compute = choose_compute(config.device, config.precision)
         self._heads = HeadSolver(self.task)
+        self._shares = HeldShares()
         self.step_number = 0
         taken = self._build(init)
         self._faults = 0
@@ -226,6 +232,7 @@ class Trainer:
         """Go on with the processor."""
         self.compute = choose_compute("cpu", "auto")
         self._place(network)
+        self._shares.forget()
         self._say("The GPU's memory ran out; going on with the processor.")
 
     def _place(self, network: torch.nn.Module) -> None:
@@ -307,6 +314,7 @@ class Trainer:
         self._solve_head_again()
         self._follow_photographs()
         self._changed_at = self.step_number
+        self._shares.forget()
         self.forget_scores()
 
     def forget_scores(self) -> None:
@@ -347,18 +355,13 @@ class Trainer:
             self._batch, self._crop, self._augment, self.compute.device
         )
         image = image.contiguous(memory_format=memory_format(image.ndim - 2))
-        gentle = self.start == SHIPPED
-        factor = learning_rate_factor(
-            self.step_number, progress, gentle=gentle, begun=self._optimising_from
-        )
-        for group in self._optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * factor
+        self._set_rate(progress)
         self._follow_statistics()
         with self.compute.autocast():
             output = self._network(image)
         loss = self.task.loss(output, target)
         if self.start == SHIPPED:
-            loss = loss + self._from_teacher(image, output, target)
+            loss = loss + self._from_before(image, output, target)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         value = float(loss.detach())
@@ -371,10 +374,31 @@ class Trainer:
             self._recover()
         return value
 
-    def _from_teacher(self, image: Tensor, output: Tensor, target: Tensor) -> Tensor:
+    def _set_rate(self, progress: float | None) -> None:
+        """Let the optimiser learn as fast as is right for this step."""
+        gentle = self.start == SHIPPED
+        factor = learning_rate_factor(
+            self.step_number, progress, gentle=gentle, begun=self._optimising_from
+        )
+        if gentle:
+            since = self.step_number - self._changed_at
+            factor *= settling_factor(since, self._annotated)
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.config.learning_rate * factor
+
+    def _from_before(self, image: Tensor, output: Tensor, target: Tensor) -> Tensor:
+        """Return how far a network is from what it knew where nothing is annotated."""
         with torch.no_grad(), self.compute.autocast():
             wanted = cast("UNet", self._average).learned(image)
-        return teacher_loss(wanted, output, target, self._annotated)
+        loss = teacher_loss(wanted, output, target, self._annotated)
+        shares = self._shares.loss(
+            self._average,
+            (image, output, target),
+            self.step_number,
+            self._annotated,
+            self.compute.autocast(),
+        )
+        return loss if shares is None else loss + shares
 
     @property
     def _annotated(self) -> int:
