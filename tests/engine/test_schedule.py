@@ -42,12 +42,12 @@ def test_new_strokes_are_followed_at_once():
     assert averaged(path, changed=160) > 0.45
 
 
-def test_what_knows_something_warms_up_for_longer_and_then_learns_as_fast():
+def test_what_knows_something_warms_up_for_longer_and_then_learns_fast():
     gentle = [learning_rate_factor(step, None, gentle=True) for step in range(60)]
     usual = [learning_rate_factor(step, None) for step in range(60)]
     assert gentle[0] == usual[0] / 4
-    assert all(g < u for g, u in zip(gentle[:39], usual[:39], strict=True))
-    assert gentle[39:] == usual[39:]
+    assert all(g < u for g, u in zip(gentle[:30], usual[:30], strict=True))
+    assert set(gentle[39:]) == {1.0}
 
 
 def test_a_later_optimiser_warms_up_from_where_it_begins():
@@ -57,11 +57,11 @@ def test_a_later_optimiser_warms_up_from_where_it_begins():
 
 
 def test_a_few_strokes_are_soon_learned_and_new_ones_at_the_full_rate():
-    assert settling_factor(0, 500) == 1
-    assert settling_factor(40, 500) == pytest.approx(math.exp(-1))
-    assert settling_factor(10_000, 500) == 0.02
+    assert settling_factor(0) == 1
+    assert settling_factor(50) == pytest.approx(math.exp(-1))
+    assert settling_factor(10_000) == 0.02
 
 
-def test_the_more_is_annotated_the_longer_it_is_learned():
-    assert settling_factor(1000, 40_000) == pytest.approx(math.exp(-1))
-    assert settling_factor(1000, 10_000_000) > 0.99
+def test_what_settles_learns_late_strokes_at_the_full_rate():
+    assert learning_rate_factor(40_000, None, gentle=True) == 1
+    assert learning_rate_factor(40_000, None) < 0.1

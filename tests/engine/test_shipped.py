@@ -253,6 +253,100 @@ def test_a_new_optimiser_warms_up_again():
     assert 0 < rate < 0.5 * rates[0]
 
 
+def rate_of(trainer):
+    trainer.step()
+    [rate] = {group["lr"] for group in trainer._optimiser.param_groups}
+    return rate
+
+
+@pytest.mark.parametrize("step", [400, 40_000])
+def test_the_rate_settles_after_few_strokes_until_there_are_new_ones(step):
+    item, _ = painted()
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    trainer.step_number = step
+    assert rate_of(trainer) == 0.02 * CONFIG.learning_rate
+    item.labels[80:82, 40:60] = 1
+    trainer.refresh({0: None})
+    assert rate_of(trainer) == CONFIG.learning_rate
+
+
+def test_where_much_is_annotated_the_rate_settles_later():
+    item, truth = painted()
+    item.labels[:] = 1 + truth
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    trainer.step_number = 100
+    assert rate_of(trainer) > 0.75 * CONFIG.learning_rate
+
+
+def test_with_a_budget_the_rate_is_that_of_the_budget():
+    item, _ = painted()
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    trainer.step_number = 400
+    trainer.step(0.0)
+    [rate] = {group["lr"] for group in trainer._optimiser.param_groups}
+    assert rate == CONFIG.learning_rate
+
+
+def test_a_network_that_knew_nothing_learns_on():
+    item, _ = painted()
+    config = CONFIG.model_copy(update={"shipped": False})
+    trainer = Trainer([item], CLASSES, config, NetworkConfig())
+    trainer.step_number = 400
+    assert rate_of(trainer) > 0.5 * CONFIG.learning_rate
+    assert not trainer._shares.known
+
+
+def test_shares_are_held_to_what_they_are_when_there_are_new_strokes():
+    item, _ = painted()
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    trainer.step()
+    assert trainer._shares.known
+    trainer.refresh({0: None})
+    assert trainer._shares.known
+    item.labels[80:82, 40:60] = 1
+    trainer.refresh({0: None})
+    assert not trainer._shares.known
+
+
+def test_strokes_for_testing_only_change_nothing_in_learning():
+    item, _ = painted()
+    box = (slice(96, 128), slice(0, 128))
+    secret = LabelledImage(item.image, item.labels, testing=(box,))
+    trainer = Trainer([secret], CLASSES, CONFIG, NetworkConfig())
+    trainer.step_number = 400
+    trainer.step()
+    item.labels[100:104, 40:60] = 1
+    trainer.refresh({0: None})
+    assert trainer._shares.known
+    assert rate_of(trainer) == 0.02 * CONFIG.learning_rate
+
+
+def test_what_holds_shares_is_learned_from(monkeypatch):
+    item, _ = painted()
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    monkeypatch.setattr(
+        trainer._shares, "loss", lambda average, seen, *_: seen[1].square().sum() + 1e6
+    )
+    assert trainer.step() > 1e6
+
+
+def test_a_model_from_elsewhere_does_not_say_how_much_of_a_class_there_is():
+    item, _ = painted()
+    model = Trainer([item], CLASSES, CONFIG, NetworkConfig()).best_model()
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig(), init=model)
+    trainer.step()
+    assert not trainer._shares.known
+
+
+def test_shares_are_held_on_the_device_that_training_goes_on_with():
+    item, _ = painted()
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
+    trainer.step()
+    trainer._fall_back(trainer._network)
+    assert not trainer._shares.known
+    assert np.isfinite(trainer.step())
+
+
 def test_learning_does_not_forget_what_was_known():
     item, truth = painted()
     model = train(
@@ -317,6 +411,7 @@ def test_the_average_covers_the_steps_since_one_painted_the_fewer_is_painted(
     trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig())
     for _ in range(3):
         trainer.step()
+    item.labels[80:82, 40:60] = 1
     trainer.refresh({0: None})
     trainer.step()
     assert asked == [0, 1, 2, 0]

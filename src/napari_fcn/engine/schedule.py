@@ -8,8 +8,7 @@ _WARM_UP = 10
 _LONG_WARM_UP = 40
 _HALF_LIFE = 300
 _FLOOR = 0.02
-_PIXELS_PER_STEP = 40
-_SHORTEST_REST = 40
+_SETTLES_IN = 50
 
 
 def learning_rate_factor(
@@ -34,40 +33,37 @@ def learning_rate_factor(
     -------
     float
         A linear warm-up, then half a cosine over the budget (Loshchilov & Hutter
-        2017), or the inverse square root of time without one. The latter never
-        comes to rest, which the moving average of the weights makes up for.
+        2017). Without one the inverse square root of time, which never comes to rest;
+        the moving average of the weights makes up for that. What knows something
+        already comes to rest by `settling_factor`.
     """
     own = step - begun + 1
     warm_up = min(1.0, own / (_LONG_WARM_UP if gentle else _WARM_UP))
-    if progress is None:
-        return warm_up / math.sqrt(1 + step / _HALF_LIFE)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-    return warm_up * (_FLOOR + (1 - _FLOOR) * cosine)
+    if progress is not None:
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return warm_up * (_FLOOR + (1 - _FLOOR) * cosine)
+    return warm_up if gentle else warm_up / math.sqrt(1 + step / _HALF_LIFE)
 
 
-def settling_factor(since: int, annotated: int) -> float:
+def settling_factor(since: float) -> float:
     """Return the factor on the learning rate so many steps after one painted last.
 
     A network that knows something already has soon learned what a few strokes tell;
     what it learns from them later is less and less true of the rest. So the rate falls
-    exponentially, the sooner the fewer pixels there are, and is full again when there
-    are new ones.
+    exponentially, and is full again when there are new strokes.
 
     Parameters
     ----------
-    since : int
-        Steps since the annotation changed.
-    annotated : int
-        Annotated pixels; for each forty of them the rate takes one step longer to
-        fall to 1 / e, but 40 at least.
+    since : float
+        Steps since the annotation changed; the more is annotated, the less they count,
+        as for `averaging_rate`.
 
     Returns
     -------
     float
-        1 at first; at least 0.02.
+        1 at first, 1 / e after fifty steps; at least 0.02.
     """
-    scale = max(_SHORTEST_REST, annotated / _PIXELS_PER_STEP)
-    return max(_FLOOR, math.exp(-since / scale))
+    return max(_FLOOR, math.exp(-since / _SETTLES_IN))
 
 
 def averaging_rate(step: int, since: float | None = None) -> float:

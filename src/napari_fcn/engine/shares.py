@@ -10,6 +10,7 @@ import torch
 from napari_fcn.engine.masked import IGNORE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
@@ -21,7 +22,6 @@ _EVERY = 4
 _WEIGHT = 8.0
 _MANY = 8000
 """Annotated pixels from which on shares are held the less, the more there are."""
-_LEAST = 1e-6
 
 
 class HeldShares:
@@ -34,10 +34,17 @@ class HeldShares:
     divergence between the two is added to the loss (Mann & McCallum 2007, "Simple,
     robust, scalable semi-supervised learning via expectation regularization", where
     the shares are known). Which pixels these are is left to learning.
+
+    Held-out strokes, and what lies outside of an image, count as not annotated here.
     """
 
     def __init__(self) -> None:
         self._before: UNet | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether there is something to hold them to."""
+        return self._before is not None
 
     def forget(self) -> None:
         """Hold from now on what the network makes of images next time."""
@@ -48,7 +55,7 @@ class HeldShares:
         average: nn.Module,
         seen: tuple[Tensor, Tensor, Tensor],
         step: int,
-        annotated: int,
+        painted: Sequence[int],
         precision: AbstractContextManager[Any],
     ) -> Tensor | None:
         """Return how far shares are from what they were, or None at most steps.
@@ -59,37 +66,41 @@ class HeldShares:
             What is held, if nothing is yet; a copy of it is kept.
         seen : tuple of Tensor
             Images (N, C, *spatial), the learning network's logits (N, K, *spatial), and
-            targets, int64 (N, *spatial), `IGNORE` where not annotated.
+            targets, int64 (N, *spatial), `IGNORE` where not learned from.
         step : int
             Of the run.
-        annotated : int
-            Annotated pixels in all.
+        painted : sequence of int
+            Annotated pixels of each class. Of those without any, shares are not held.
         precision : context manager
             For the images to be looked at in.
 
         Returns
         -------
         Tensor or None
-            The weighted term, a scalar.
+            The weighted term, a scalar; None, too, where nothing is to be held.
         """
-        if step % _EVERY:
+        image, output, target = seen
+        free = target == IGNORE
+        there = [number for number, pixels in enumerate(painted) if pixels]
+        if step % _EVERY or len(there) < 2 or not free.any():
             return None
         if self._before is None:
             self._before = _without_photographs(cast("UNet", average))
-        image, output, target = seen
         with torch.no_grad(), precision:
             before = self._before.learned(image)
-        free = target == IGNORE
-        held, now = (_shares(logits, free) for logits in (before, output))
-        weight = _EVERY * _WEIGHT * min(1.0, _MANY / max(1, annotated))
-        return weight * (held * (held.log() - now.log())).sum()
+        held, now = (_log_shares(logits, free, there) for logits in (before, output))
+        weight = _EVERY * _WEIGHT * min(1.0, _MANY / sum(painted))
+        return weight * (held.exp() * (held - now)).sum()
 
 
-def _shares(logits: Tensor, free: Tensor) -> Tensor:
-    """Return mean probabilities (K,) of logits (N, K, *spatial) where `free`."""
-    probable = logits.float().softmax(1).movedim(1, -1)
-    total = (probable * free[..., None]).flatten(0, -2).sum(0)
-    return (total / free.sum().clamp(min=1)).clamp(min=_LEAST)
+def _log_shares(logits: Tensor, free: Tensor, there: Sequence[int]) -> Tensor:
+    """Return the logarithms of shares of some classes among them, (len(there),).
+
+    The share of a class is its mean probability where `free`. As a logarithm it has a
+    slope even if it is nearly nothing.
+    """
+    probable = logits.float().log_softmax(1).movedim(1, 0)[:, free]
+    return probable[list(there)].logsumexp(1).log_softmax(0)
 
 
 def _without_photographs(network: UNet) -> UNet:

@@ -115,6 +115,7 @@ class Trainer:
         self._seed = config.seed + (self.resumed.step if self.resumed else 0)
         self.task.start(self._cache, self._seed)
         self.compute = choose_compute(config.device, config.precision)
+        self._painted = self._count_painted()
         self._heads = HeadSolver(self.task)
         self._shares = HeldShares()
         self.step_number = 0
@@ -136,6 +137,9 @@ class Trainer:
             network = build_network(self.model_config.network)
         self.start = self._start(network, init)
         taken = self._taken_over(network, init)
+        # what a model from elsewhere says of these images may be far off
+        elsewhere = self.resumed is None and taken.body and taken.outputs
+        self._holds_shares = not elsewhere
         self.receptive_field = receptive_field(network, self.model_config.network.ndim)
         self._batch, self._crop = self._choose_crops()
         self._average = copy.deepcopy(network).eval()
@@ -313,9 +317,19 @@ class Trainer:
             self.task.refresh(number, samples)
         self._solve_head_again()
         self._follow_photographs()
-        self._changed_at = self.step_number
-        self._shares.forget()
+        self._notice_strokes()
         self.forget_scores()
+
+    def _notice_strokes(self) -> None:
+        """Begin to learn anew if there is more or less to learn from."""
+        before, self._painted = self._painted, self._count_painted()
+        if self._painted != before:
+            self._changed_at = self.step_number
+            self._shares.forget()
+
+    def _count_painted(self) -> list[int]:
+        """Return of how many pixels of each class is learned."""
+        return self.annotations.class_pixels(testing=False)
 
     def forget_scores(self) -> None:
         """Compare no weights with those from before the annotation changed."""
@@ -380,9 +394,8 @@ class Trainer:
         factor = learning_rate_factor(
             self.step_number, progress, gentle=gentle, begun=self._optimising_from
         )
-        if gentle:
-            since = self.step_number - self._changed_at
-            factor *= settling_factor(since, self._annotated)
+        if gentle and progress is None:
+            factor *= settling_factor(self._since_change)
         for group in self._optimiser.param_groups:
             group["lr"] = self.config.learning_rate * factor
 
@@ -391,11 +404,13 @@ class Trainer:
         with torch.no_grad(), self.compute.autocast():
             wanted = cast("UNet", self._average).learned(image)
         loss = teacher_loss(wanted, output, target, self._annotated)
+        if not self._holds_shares:
+            return loss
         shares = self._shares.loss(
             self._average,
             (image, output, target),
             self.step_number,
-            self._annotated,
+            self._painted,
             self.compute.autocast(),
         )
         return loss if shares is None else loss + shares
@@ -403,7 +418,13 @@ class Trainer:
     @property
     def _annotated(self) -> int:
         """How many pixels are learned from."""
-        return sum(self.annotations.class_pixels(testing=False))
+        return sum(self._painted)
+
+    @property
+    def _since_change(self) -> float:
+        """Steps since one painted last, or the optimiser began; fewer if much is."""
+        changed = max(self._changed_at, self._optimising_from)
+        return trust(self._annotated) * (self.step_number - changed)
 
     def _follow_statistics(self) -> None:
         """Let batch norm average all steps so far at first, then the latest ones.
@@ -431,9 +452,7 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        since = None
-        if self.start == SHIPPED:
-            since = trust(self._annotated) * (self.step_number - self._changed_at)
+        since = self._since_change if self.start == SHIPPED else None
         rate = averaging_rate(self.step_number, since)
         mine, theirs = self._average.state_dict(), self._network.state_dict()
         for name, tensor in mine.items():
