@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "strokes.json"
 FOREST = "forest"
-WIDTH, HEIGHT = 1150, 310
+WIDTH, HEIGHT = 1440, 310
 TITLES = {
     "isbi2012": "membranes",
+    "isbi2012, other sections": "membranes, other sections",
     "dsb2018-fluorescence": "nuclei, fluorescence",
     "dsb2018-tissue": "nuclei, stained tissue",
     "nuclei2d": "crowded nuclei",
@@ -42,13 +43,15 @@ def draw_figure(details: list[dict[str, Any]], path: Path) -> None:
     sheet = Sheet(WIDTH, HEIGHT * len(rows))
     for row, (corrected, bottom, draw) in enumerate(rows):
         for column, (name, title) in enumerate(TITLES.items()):
-            plot = sheet.plot("" if row else title, bottom, "Dice", row, column)
-            plot.getAxis("left").enableAutoSIPrefix(False)
             chosen = [
                 d
                 for d in details
                 if d["data"] == name and bool(d["corrections"]) == corrected
             ]
+            if not chosen:
+                continue
+            plot = sheet.plot("" if row else title, bottom, "Dice", row, column)
+            plot.getAxis("left").enableAutoSIPrefix(False)
             for number, draws in enumerate(_settings(chosen)):
                 draw(plot, draws, number)
     sheet.save(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmarks.strokes.datasets import (
@@ -20,10 +21,10 @@ from benchmarks.strokes.study import Setting
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_SECTIONS = (
-    ((0,), (0, 10, 20), (5, 15, 25)),
-    ((13,), (3, 13, 23), (9, 19, 29)),
-)
+_SECTIONS = {
+    "": ((0,), (0, 10, 20), (5, 15, 25)),
+    ", other sections": ((13,), (3, 13, 23), (9, 19, 29)),
+}
 """Of electron microscopy: one section, three, and those to test on."""
 
 
@@ -47,11 +48,12 @@ def _electron_microscopy() -> Iterator[Setting]:
     than on another.
     """
     data = isbi2012()
-    for one, three, tested in _SECTIONS:
+    for name, (one, three, tested) in _SECTIONS.items():
+        named = replace(data, name=data.name + name)
         for share in (0.005, 0.02):
             for sections in (one, three):
                 planes = [(0, z) for z in sections]
-                yield Setting(data, share, planes, [(0, z) for z in tested])
+                yield Setting(named, share, planes, [(0, z) for z in tested])
 
 
 def _fluorescence() -> Iterator[Setting]:

@@ -270,6 +270,16 @@ def test_the_rate_settles_after_few_strokes_until_there_are_new_ones(step):
     assert rate_of(trainer) == CONFIG.learning_rate
 
 
+def test_one_is_told_once_that_waiting_does_not_help():
+    item, _ = painted()
+    said: list[str] = []
+    trainer = Trainer([item], CLASSES, CONFIG, NetworkConfig(), on_message=said.append)
+    for step in (0, 400, 401):
+        trainer.step_number = step
+        trainer.step()
+        assert sum("is learned" in text for text in said) == (step > 0)
+
+
 def test_where_much_is_annotated_the_rate_settles_later():
     item, truth = painted()
     item.labels[:] = 1 + truth

@@ -9,6 +9,8 @@ _LONG_WARM_UP = 40
 _HALF_LIFE = 300
 _FLOOR = 0.02
 _SETTLES_IN = 50
+SETTLED = 0.02
+"""The factor on the learning rate that it falls to."""
 
 
 def learning_rate_factor(
@@ -61,9 +63,9 @@ def settling_factor(since: float) -> float:
     Returns
     -------
     float
-        1 at first, 1 / e after fifty steps; at least 0.02.
+        1 at first, 1 / e after fifty steps; at least `SETTLED`.
     """
-    return max(_FLOOR, math.exp(-since / _SETTLES_IN))
+    return max(SETTLED, math.exp(-since / _SETTLES_IN))
 
 
 def averaging_rate(step: int, since: float | None = None) -> float:

@@ -25,6 +25,7 @@ from napari_fcn.engine.inputs import input_cache
 from napari_fcn.engine.model import Model
 from napari_fcn.engine.photo_solver import PhotoSolver, known_before
 from napari_fcn.engine.schedule import (
+    SETTLED,
     averaging_rate,
     learning_rate_factor,
     settling_factor,
@@ -121,6 +122,7 @@ class Trainer:
         self.step_number = 0
         taken = self._build(init)
         self._faults = 0
+        self._said_settled = False
         self._best = BestWeights()
         if self.resumed is not None:
             self._restore(self.resumed)
@@ -395,9 +397,20 @@ class Trainer:
             self.step_number, progress, gentle=gentle, begun=self._optimising_from
         )
         if gentle and progress is None:
-            factor *= settling_factor(self._since_change)
+            settling = settling_factor(self._since_change)
+            factor *= settling
+            self._say_if_settled(settling)
         for group in self._optimiser.param_groups:
             group["lr"] = self.config.learning_rate * factor
+
+    def _say_if_settled(self, settling: float) -> None:
+        """Tell once that waiting does not help any more."""
+        if settling <= SETTLED and not self._said_settled:
+            self._said_settled = True
+            self._say(
+                "What you painted is learned. Paint where the prediction is wrong, "
+                "or stop."
+            )
 
     def _from_before(self, image: Tensor, output: Tensor, target: Tensor) -> Tensor:
         """Return how far a network is from what it knew where nothing is annotated."""
