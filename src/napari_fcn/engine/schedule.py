@@ -7,10 +7,9 @@ import math
 _WARM_UP = 10
 _LONG_WARM_UP = 40
 _HALF_LIFE = 300
-_FLOOR = 0.02
 _SETTLES_IN = 50
-SETTLED = 0.02
-"""The factor on the learning rate that it falls to."""
+FLOOR = 0.02
+"""The factor on the learning rate below which it does not fall."""
 
 
 def learning_rate_factor(
@@ -43,7 +42,7 @@ def learning_rate_factor(
     warm_up = min(1.0, own / (_LONG_WARM_UP if gentle else _WARM_UP))
     if progress is not None:
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-        return warm_up * (_FLOOR + (1 - _FLOOR) * cosine)
+        return warm_up * (FLOOR + (1 - FLOOR) * cosine)
     return warm_up if gentle else warm_up / math.sqrt(1 + step / _HALF_LIFE)
 
 
@@ -63,9 +62,9 @@ def settling_factor(since: float) -> float:
     Returns
     -------
     float
-        1 at first, 1 / e after fifty steps; at least `SETTLED`.
+        1 at first, 1 / e after fifty steps; at least `FLOOR`.
     """
-    return max(SETTLED, math.exp(-since / _SETTLES_IN))
+    return max(FLOOR, math.exp(-since / _SETTLES_IN))
 
 
 def averaging_rate(step: int, since: float | None = None) -> float:

@@ -25,7 +25,7 @@ from napari_fcn.engine.inputs import input_cache
 from napari_fcn.engine.model import Model
 from napari_fcn.engine.photo_solver import PhotoSolver, known_before
 from napari_fcn.engine.schedule import (
-    SETTLED,
+    FLOOR,
     averaging_rate,
     learning_rate_factor,
     settling_factor,
@@ -139,14 +139,14 @@ class Trainer:
             network = build_network(self.model_config.network)
         self.start = self._start(network, init)
         taken = self._taken_over(network, init)
+        complete = taken.body and taken.outputs
         # what a model from elsewhere says of these images may be far off
-        elsewhere = self.resumed is None and taken.body and taken.outputs
-        self._holds_shares = not elsewhere
+        self._holds_shares = self.resumed is not None or not complete
         self.receptive_field = receptive_field(network, self.model_config.network.ndim)
         self._batch, self._crop = self._choose_crops()
         self._average = copy.deepcopy(network).eval()
         self._place_where_it_fits(network)
-        if self.start == SHIPPED and not (taken.body and taken.outputs):
+        if self.start == SHIPPED and not complete:
             # crops are seen one by one, so that fewer would not help
             self._with_enough_memory(self._solve_head, fewer=False)
         return taken
@@ -405,7 +405,7 @@ class Trainer:
 
     def _say_if_settled(self, settling: float) -> None:
         """Tell once that waiting does not help any more."""
-        if settling <= SETTLED and not self._said_settled:
+        if settling <= FLOOR and not self._said_settled:
             self._said_settled = True
             self._say(
                 "What you painted is learned. Paint where the prediction is wrong, "
