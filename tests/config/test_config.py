@@ -203,7 +203,8 @@ def test_an_older_file_takes_defaults_for_what_it_lacks():
     old["classes"].append({"value": 2, "name": "class 2"})
     read = ModelConfig.model_validate_json(json.dumps(old))
     # as all networks were
-    assert read.network == NetworkConfig(scales=1, photo_features=False)
+    plain = {"scales": 1, "photo_features": False, "filter_features": False}
+    assert read.network == NetworkConfig.model_validate(plain)
     assert [c.value for c in read.classes] == [c.value for c in classes]
     assert read.format == 1
 
@@ -244,7 +245,18 @@ def test_how_an_image_is_seen_with_the_shipped_weights_and_else(
     config = NetworkConfig.model_validate(network)
     found = usual_network(config, task, TrainingConfig(shipped=shipped))
     seen = {"scales": scales, "photo_features": photographs}
+    seen["filter_features"] = photographs
     assert found == config.model_copy(update=seen)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_filters_can_be_chosen_but_not_without_photographs(wanted):
+    network = NetworkConfig(filter_features=wanted)
+    found = usual_network(network, "segmentation", TrainingConfig())
+    assert found.filter_features is wanted
+    alone = network.model_copy(update={"photo_features": False})
+    found = usual_network(alone, "segmentation", TrainingConfig())
+    assert found.filter_features is False
 
 
 def test_photographs_have_a_say_only_where_classes_are_told_apart():
@@ -259,3 +271,4 @@ def test_photographs_have_a_say_only_where_classes_are_told_apart():
         density=DensityConfig(widths=((2.0, 2.0),), gains=(1.25,)),
     )
     assert counted.network.photo_features is False
+    assert counted.network.filter_features is False

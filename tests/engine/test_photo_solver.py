@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from napari_fcn.config import NetworkConfig, TrainingConfig, classes_from_values
 from napari_fcn.data.annotations import LabelledImage
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.source import ImageSource
 from napari_fcn.engine.checkpoint import load_checkpoint
-from napari_fcn.engine.model import load_model
+from napari_fcn.engine.model import Model, load_model
 from napari_fcn.engine.photo_solver import PhotoSolver, known_before
 from napari_fcn.engine.trainer import Trainer
 from napari_fcn.networks.photo_features import photo_classifier
@@ -39,6 +43,14 @@ def start(item: LabelledImage, classes=CLASSES, network=None, **others) -> Train
 def opinion(trainer: Trainer) -> torch.Tensor:
     classifier = photo_classifier(trainer.live_model().network)
     return classifier.head.weight.clone()
+
+
+def opinion_of(model: Model) -> torch.Tensor:
+    return photo_classifier(model.network).head.weight.cpu()
+
+
+def head_of(trainer: Trainer) -> torch.Tensor:
+    return trainer.live_model().network.head.weight.detach()
 
 
 def right(trainer: Trainer) -> float:
@@ -102,6 +114,30 @@ def test_a_model_file_holds_them(tmp_path):
     )
     assert np.allclose(one, other, atol=1e-5)
     assert model.config.network.photo_features
+
+
+def test_a_model_from_before_there_were_filters_is_read_and_learns_on(tmp_path):
+    unfiltered = NetworkConfig(filter_features=False)
+    model = start(stripes(), network=unfiltered).best_model()
+    path = tmp_path / "model.safetensors"
+    model.save(path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    name, text = next((n, t) for n, t in metadata.items() if "filter_features" in t)
+    said = json.loads(text)
+    del said["network"]["filter_features"]
+    save_file(tensors, path, {**metadata, name: json.dumps(said)})
+    before = load_model(path)
+    image = stripes().image.data
+    assert np.array_equal(before.predict(image), model.predict(image))
+    trainer = start(stripes(painted=1), init=before)
+    assert trainer.model_config.network.filter_features is False
+    assert torch.equal(opinion(trainer), opinion_of(before))
+    wanted = NetworkConfig(filter_features=True)
+    with_filters = start(stripes(painted=1), network=wanted, init=before)
+    assert right(with_filters) > 0.9
+    assert torch.equal(head_of(with_filters), head_of(trainer))
 
 
 def test_those_of_a_model_stay_until_as_much_is_painted_here(tmp_path):

@@ -19,7 +19,7 @@ from napari_fcn.data.source import ImageSource
 from napari_fcn.engine import solved_head
 from napari_fcn.engine import trainer as trainer_module
 from napari_fcn.engine.shipped import SHIPPED, head_covariance, start_from_shipped
-from napari_fcn.engine.solved_head import body_features
+from napari_fcn.engine.solved_head import body_features, body_features_at
 from napari_fcn.engine.tasks import segmentation
 from napari_fcn.engine.tasks.base import Look
 from napari_fcn.engine.teacher import TRUST
@@ -456,7 +456,7 @@ def test_the_last_layer_is_solved_with_the_prior_of_the_shipped_body():
     network = trainer._average
     augment = trainer._augment
     augment.generator.manual_seed(trainer._seed)  # for the same lights again
-    see = partial(body_features, network)
+    see = partial(body_features_at, network)
     painted_pixels = trainer.task.painted_features(
         see, (128, 128), augment, Look(lights=3)
     )
@@ -481,7 +481,7 @@ def test_several_channels_are_seen_in_other_lights_too(channels, config, lights)
     network = build_network(trainer.model_config.network).eval()
     start_from_shipped(network)
     (as_it_is, *others), classes = trainer.task.painted_features(
-        partial(body_features, network), (128, 128), trainer._augment, Look(lights=3)
+        partial(body_features_at, network), (128, 128), trainer._augment, Look(lights=3)
     )
     assert len(as_it_is) == len(classes) == (item.labels > 0).sum()
     assert len(others) == lights - 1
@@ -499,7 +499,7 @@ def test_the_last_layer_of_a_stained_volume_is_solved_from_some_of_it():
     config = CONFIG.model_copy(update={"held_out": 0})
     trainer = Trainer([item], CLASSES, config, NetworkConfig(ndim=3))
     features, classes = trainer.task.painted_features(
-        partial(body_features, trainer._average),
+        partial(body_features_at, trainer._average),
         trainer._crop,
         trainer._augment,
         Look(lights=3, pixels=600),

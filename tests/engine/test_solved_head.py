@@ -89,6 +89,21 @@ def test_features_that_are_used_together_are_believed_together():
     assert max(alone, other) < 0.1 * partner
 
 
+def test_what_hardly_varies_where_one_painted_can_be_believed_less():
+    """The second feature tells a little, and where nothing is painted it is large."""
+    random = torch.Generator().manual_seed(6)
+    classes = torch.arange(400) % 2
+    x = torch.randn(400, 2, generator=random)
+    x[:, 0] += 2 * classes
+    x[:, 1] = 0.001 * (x[:, 1] + classes)
+    usual, _ = solve_logistic(x, classes)
+    careful, _ = solve_logistic(x, classes, least=0.1)
+    elsewhere = torch.tensor([0.0, 1.0])
+    assert (usual @ elsewhere).abs().max() > 100
+    assert (careful @ elsewhere).abs().max() < 1
+    assert torch.allclose(careful[:, 0], usual[:, 0], rtol=0.2)
+
+
 @SOLVERS
 def test_equal_features_do_not_break_it(solve):
     weight, bias = solve(torch.ones(6, 4), torch.tensor([0, 1] * 3))

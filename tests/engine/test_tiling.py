@@ -44,11 +44,18 @@ def make_model(ndim: int = 2, channels: int = 1, **network: object) -> Model:
     skips=st.booleans(),
     scales=st.integers(1, 2),
     photographs=st.booleans(),
+    filters=st.booleans(),
 )
 @settings(max_examples=50, deadline=None)
-def test_tiles_equal_the_whole_in_2d(shape, tile, depth, skips, scales, photographs):
+def test_tiles_equal_the_whole_in_2d(
+    shape, tile, depth, skips, scales, photographs, filters
+):
     model = make_model(
-        depth=depth, skips=skips, scales=scales, photo_features=photographs
+        depth=depth,
+        skips=skips,
+        scales=scales,
+        photo_features=photographs,
+        filter_features=filters,
     )
     image = np.random.default_rng(1).random(shape, np.float32)
     whole = predict_array(model, image, output="probabilities", tile=1000)

@@ -9,7 +9,7 @@ from napari_fcn.config import NetworkConfig
 from napari_fcn.engine.solved_head import body_features
 from napari_fcn.networks import build_network, count_parameters, receptive_field
 from napari_fcn.networks.blocks import CONV
-from napari_fcn.networks.resizing import doubling, halving
+from napari_fcn.networks.resizing import doubled_at, doubling, halving
 
 
 def unet(scales: int | None, **options: object):
@@ -59,6 +59,15 @@ def test_interpolation_of_a_ramp_is_a_ramp():
     ramp = torch.arange(6.0).expand(1, 1, 6, 6)
     inner = doubling(2)(ramp)[0, 0, 0, 1:-1]
     assert torch.allclose(inner.diff(), torch.tensor(0.5))
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (1, 4), (3, 1), (1, 1)])
+def test_features_are_enlarged_at_some_pixels_as_everywhere(shape):
+    smaller = torch.rand(2, 3, *shape, generator=torch.Generator().manual_seed(0))
+    everywhere = doubling(2)(smaller).flatten(2).mT
+    pixels = torch.randperm(everywhere.shape[1])
+    found = doubled_at(smaller, pixels)
+    assert torch.allclose(found, everywhere[:, pixels], atol=1e-6)
 
 
 def test_of_a_volume_it_grows_in_the_plane():

@@ -37,6 +37,7 @@ def describe(model: Model) -> dict[str, Any]:
         "ndim": config.network.ndim,
         "scales": config.network.scales,
         "photo_features": config.network.photo_features,
+        "filter_features": config.network.filter_features,
         "parameters": count_parameters(model.network),
         "receptive_field": list(field.size),
         "stride": list(field.stride),

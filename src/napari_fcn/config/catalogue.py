@@ -62,6 +62,7 @@ _UNET = (
     "deep_supervision",
     "scales",
     "photo_features",
+    "filter_features",
 )
 _VGG = ("width", "depth", "batch_norm")
 _PUBLISHED_UNET = "Ronneberger et al. 2015"

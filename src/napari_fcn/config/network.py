@@ -75,6 +75,9 @@ class NetworkConfig(Frozen):
         Whether features learned on photographs have a say, too; in U-Nets, in 2D, and
         where classes are told apart. None for what is usual: where learning starts from
         the shipped weights.
+    filter_features : bool or None
+        Whether fixed filters have a say with features learned on photographs. None for
+        what is usual: as for these.
     coordinates : bool
         Whether the position of each pixel enters as extra channels, one per axis.
     encoder : {"resnet18", "resnet34", "resnet50"}
@@ -97,6 +100,7 @@ class NetworkConfig(Frozen):
     deep_supervision: bool = False
     scales: int | None = Field(default=None, ge=1, le=4)
     photo_features: bool | None = None
+    filter_features: bool | None = None
     coordinates: bool = False
     encoder: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
 

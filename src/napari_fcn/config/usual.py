@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from napari_fcn.config.training import TrainingConfig
 
 _SCALES = 2
-_PLAIN = {"scales": 1, "photo_features": False}
+_ADDED = ("photo_features", "filter_features")
+"""Features that were not learned with the network."""
+_PLAIN = {"scales": 1, **dict.fromkeys(_ADDED, False)}
 _FREE = (
     "ndim",
     "in_channels",
@@ -19,7 +21,7 @@ _FREE = (
     "flat_levels",
     "layers",
     "scales",
-    "photo_features",
+    *_ADDED,
     "coordinates",
     "encoder",
 )
@@ -34,7 +36,8 @@ def usual_network(
     Parameters
     ----------
     network : NetworkConfig
-        Its `scales` and `photo_features` may be None; what is chosen stays.
+        Its `scales`, `photo_features` and `filter_features` may be None; what is chosen
+        stays.
     task : str
         What it learns.
     training : TrainingConfig
@@ -44,16 +47,21 @@ def usual_network(
     -------
     NetworkConfig
         Where learning starts from the shipped weights, with two scales, and in 2D
-        with features learned on photographs; else with one scale and without.
-        Photographs are left out where they have no use.
+        with features learned on photographs and fixed filters; else with one scale and
+        without. Those are left out where they have no use.
     """
     starts = task == "segmentation" and training.shipped and _has_weights(network)
-    usual = {"scales": _SCALES if starts else 1, "photo_features": starts}
+    photographs = starts if network.photo_features is None else network.photo_features
+    usual = {
+        "scales": _SCALES if starts else 1,
+        "photo_features": photographs,
+        "filter_features": photographs,
+    }
     return without_unused(network.model_copy(update=_not_chosen(network, usual)), task)
 
 
 def without_unused(network: NetworkConfig, task: str) -> NetworkConfig:
-    """Leave features of photographs out where they have no use.
+    """Leave features of photographs, and filters, out where they have no use.
 
     Parameters
     ----------
@@ -66,13 +74,16 @@ def without_unused(network: NetworkConfig, task: str) -> NetworkConfig:
     -------
     NetworkConfig
         The same if it is a U-Net in 2D that tells classes apart, else with
-        `photo_features` False.
+        `photo_features` and `filter_features` False; filters are seen only together
+        with photographs' features.
     """
     known = NETWORK_WORDS.get(network.name)
     able = known is not None and "photo_features" in known.settings
-    if able and network.ndim == 2 and task == "segmentation":
-        return network
-    return network.model_copy(update={"photo_features": False})
+    if not able or network.ndim != 2 or task != "segmentation":
+        return network.model_copy(update=dict.fromkeys(_ADDED, False))
+    if network.photo_features is False:
+        return network.model_copy(update={"filter_features": False})
+    return network
 
 
 def plain_network(network: NetworkConfig) -> NetworkConfig:
@@ -85,7 +96,7 @@ def plain_network(network: NetworkConfig) -> NetworkConfig:
 
 def see_alike(network: NetworkConfig, earlier: NetworkConfig) -> NetworkConfig:
     """Let a network see the image as an earlier one does, where that is not chosen."""
-    seen = {"scales": earlier.scales, "photo_features": earlier.photo_features}
+    seen = {name: getattr(earlier, name) for name in _PLAIN}
     return network.model_copy(update=_not_chosen(network, seen))
 
 

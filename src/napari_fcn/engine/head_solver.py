@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari_fcn.engine.shipped import head_covariance
 from napari_fcn.engine.solved_head import (
     balanced_accuracy,
-    body_features,
+    body_features_at,
     head_of,
     set_head,
     solve_head,
@@ -114,7 +114,7 @@ class HeadSolver:
     def _painted_features(
         self, network: nn.Module, crop: Sequence[int], augment: Augmenter
     ) -> tuple[Tensor, Tensor]:
-        see = partial(body_features, network)
+        see = partial(body_features_at, network)
         return self._task.painted_features(see, crop, augment, _LOOK)
 
     def _painted(self) -> list[int]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _STRICTER = 10.0
 """How many times the penalty on features of a body; these are many more."""
+_LEAST_DEVIATION = 0.1
+"""Of a feature; mixtures of filters that are rectified can be 0 at most places."""
 _PIXELS = 24000
 """Painted pixels of all classes, at the most, that it is solved from."""
 _CROPS = 32
@@ -140,13 +142,13 @@ class PhotoSolver:
         number = len(self._task.config.classes)
         look = Look(crops=_CROPS, pixels=max(1, _PIXELS // (_CROPS * number)))
         features, classes = self._task.painted_features(
-            classifier.joined, crop, augment, look
+            classifier.seen_at, crop, augment, look
         )
         there, indices = classes.unique(return_inverse=True)
         if len(there) < 2:
             return None
         precision = ridge(features.shape[-1], _STRICTER * suited_penalty(indices))
-        solved = solve_logistic(features[0], indices, precision)
+        solved = solve_logistic(features[0], indices, precision, _LEAST_DEVIATION)
         return with_unseen(*solved, there, number)
 
 

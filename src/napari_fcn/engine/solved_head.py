@@ -49,6 +49,11 @@ def body_features(network: nn.Module, image: Tensor) -> Tensor:
     return features
 
 
+def body_features_at(network: nn.Module, image: Tensor, pixels: Tensor) -> Tensor:
+    """Return `body_features`, (N, P, D), at P pixels of the flattened image."""
+    return body_features(network, image).flatten(2)[..., pixels].mT
+
+
 def set_head(network: nn.Module, weight: Tensor, bias: Tensor) -> None:
     """Put a linear classifier into the layer ``head`` of a network, in place.
 
@@ -165,7 +170,9 @@ def for_raw_features(
     return scaled.float(), (bias - scaled @ mean).float()
 
 
-def moments(features: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+def moments(
+    features: Tensor, share: Tensor, least: float = _LEAST_DEVIATION
+) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation (D,) of features (P, D), never quite 0.
 
     Parameters
@@ -174,14 +181,19 @@ def moments(features: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
         float64 (P, D).
     share : Tensor
         float64 (P,), weights of the pixels that add up to 1.
+    least : float
+        Added to the deviations.
     """
     mean = share @ features
-    deviation = (share @ (features - mean) ** 2).sqrt() + _LEAST_DEVIATION
+    deviation = (share @ (features - mean) ** 2).sqrt() + least
     return mean, deviation
 
 
 def solve_logistic(
-    features: Tensor, classes: Tensor, precision: Tensor | None = None
+    features: Tensor,
+    classes: Tensor,
+    precision: Tensor | None = None,
+    least: float = _LEAST_DEVIATION,
 ) -> tuple[Tensor, Tensor]:
     """Fit a linear classifier, each class counting the same.
 
@@ -200,6 +212,9 @@ def solve_logistic(
     precision : Tensor, optional
         float64 (D, D), positive definite, of the weights of a class for standardised
         features; `ridge` without.
+    least : float
+        Added to the deviations by which features are divided, so that what hardly
+        varies where one painted does not count for much elsewhere.
 
     Returns
     -------
@@ -210,7 +225,7 @@ def solve_logistic(
     """
     share = balanced_shares(classes)
     x = features.double()
-    mean, deviation = moments(x, share)
+    mean, deviation = moments(x, share, least)
     precision = ridge(x.shape[1]) if precision is None else precision
     penalty = float(precision.diagonal().mean())
     root = torch.linalg.cholesky(precision / penalty).inverse()

@@ -11,6 +11,8 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from napari_fcn.networks.blocks import for_channels
+from napari_fcn.networks.filter_features import FilterFeatures
+from napari_fcn.networks.resizing import doubled_at
 from napari_fcn.networks.scaled_head import ScaledHead
 
 if TYPE_CHECKING:
@@ -123,30 +125,54 @@ class PhotoClassifier(nn.Module):
     Parameters
     ----------
     config : NetworkConfig
-        Channels of the image and of the output.
+        Channels of the image and of the output, and whether it is a classifier of
+        `FilterFeatures`, too.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         coordinates = config.input_channels - config.in_channels
         self.features = PhotoFeatures(config.in_channels, coordinates)
-        self.head = ScaledHead(2, PhotoFeatures.sizes, config.out_channels)
+        sizes = PhotoFeatures.sizes
+        self.filters: FilterFeatures | None = None
+        if config.filter_features:
+            self.filters = FilterFeatures(config.in_channels)
+            sizes = (*sizes, FilterFeatures.size)
+        self.head = ScaledHead(2, sizes, config.out_channels)
         self.requires_grad_(False)
         self.set_weights(*map(torch.zeros_like, self.head.parameters()))
 
     def forward(self, image: Tensor) -> Tensor:
         """Map an image (N, C, Y, X), about 0 to 1, to logits (N, K, Y, X)."""
-        logits: Tensor = self.head(self.features(image))
+        logits: Tensor = self.head(self._seen(image))
         return logits
+
+    def _seen(self, image: Tensor) -> list[Tensor]:
+        found: list[Tensor] = self.features(image)
+        return found if self.filters is None else [*found, self.filters(image)]
 
     def set_weights(self, weight: Tensor, bias: Tensor) -> None:
         """Classify by these weights (K, D) and biases (K,) from now on."""
         own = {"weight": weight.view_as(self.head.weight), "bias": bias}
         self.head.load_state_dict(own)
 
-    def joined(self, image: Tensor) -> Tensor:
-        """Return what it is a linear classifier of, (N, D, Y, X)."""
-        return self.head.join(self.features(image))
+    def seen_at(self, image: Tensor, pixels: Tensor) -> Tensor:
+        """Return what it is a linear classifier of at some pixels.
+
+        Parameters
+        ----------
+        image : Tensor
+            float32 (N, C, Y, X).
+        pixels : Tensor
+            int64 (P,), places in the flattened image.
+
+        Returns
+        -------
+        Tensor
+            float32 (N, P, D).
+        """
+        # all of it is coarser than the image: no need to enlarge it for a few pixels
+        return doubled_at(self.head.join(self._seen(image), level=1), pixels)
 
 
 def photo_classifier(network: nn.Module) -> PhotoClassifier | None:

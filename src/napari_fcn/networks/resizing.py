@@ -11,6 +11,8 @@ from napari_fcn.networks.blocks import AVERAGE, CONV
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch import Tensor
+
 _LINEAR = {2: "bilinear", 3: "trilinear"}
 
 
@@ -29,6 +31,36 @@ def doubling(ndim: int) -> nn.Module:
     """
     factors = tuple(float(f) for f in _in_plane(ndim))
     return nn.Upsample(scale_factor=factors, mode=_LINEAR[ndim])
+
+
+def doubled_at(smaller: Tensor, pixels: Tensor) -> Tensor:
+    """Return what `doubling` makes of features, at some pixels only.
+
+    Parameters
+    ----------
+    smaller : Tensor
+        (N, C, Y, X).
+    pixels : Tensor
+        int64 (P,), places in the flattened plane of 2 Y by 2 X pixels.
+
+    Returns
+    -------
+    Tensor
+        (N, P, C).
+    """
+    height, width = smaller.shape[2:]
+    flat = smaller.flatten(2)
+    rows, columns = pixels // (2 * width), pixels % (2 * width)
+    found = flat.new_zeros(*flat.shape[:2], len(pixels))
+    for near_y, y in ((0.75, rows // 2), (0.25, _beside(rows, height))):
+        for near_x, x in ((0.75, columns // 2), (0.25, _beside(columns, width))):
+            found += near_y * near_x * flat[..., y * width + x]
+    return found.mT
+
+
+def _beside(places: Tensor, edge: int) -> Tensor:
+    """Return the second nearest of the smaller pixels, which end at the borders."""
+    return ((places - 1) // 2 + places % 2).clamp(0, edge - 1)
 
 
 class Replication(nn.Sequential):

@@ -149,6 +149,7 @@ _POINTWISE = {
     torch.cat,
     torch.add,
     torch.relu,
+    torch.sqrt,
     torch.ones_like,
     nn.functional.relu,
 }

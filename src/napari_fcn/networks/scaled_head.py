@@ -66,11 +66,14 @@ class ScaledHead(nn.Module):
         assert output is not None
         return output
 
-    def join(self, features: Sequence[Tensor]) -> Tensor:
-        """Return all features in the size of the image, (N, D, ...)."""
+    def join(self, features: Sequence[Tensor], level: int = 0) -> Tensor:
+        """Return all features in the size of the image, (N, D, ...).
+
+        Or of the image halved `level` times, if none of them is finer.
+        """
         same_size = []
-        for level, seen in zip(self._levels, features, strict=True):
-            for _ in range(level):
+        for own, seen in zip(self._levels, features, strict=True):
+            for _ in range(own - level):
                 seen = self.enlarge(seen)
             same_size.append(seen)
         return torch.cat(same_size, 1)

@@ -26,6 +26,7 @@ _WORDS = {
     "encoder": "Encoder",
     "scales": "Sizes it sees the image in",
     "photo_features": "Features of photographs",
+    "filter_features": "Fixed filters beside them",
     "flat_levels": "Flat levels (3D)",
     "batch_norm": "Batch normalisation",
     "skips": "Join levels (skips)",
@@ -37,9 +38,11 @@ _WORDS = {
 _MAIN = ("ndim", "depth", "layers", "width", "coordinates", "encoder")
 _SMALL = "color: #aaa;"
 _ALWAYS = ("ndim", "coordinates")
+_IF_WANTED = (("auto", None), ("yes", True), ("no", False))
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "ndim": (("2D, slice by slice", 2), ("3D, whole volumes", 3)),
-    "photo_features": (("auto", None), ("yes", True), ("no", False)),
+    "photo_features": _IF_WANTED,
+    "filter_features": _IF_WANTED,
     "down": (("maxima (pooling)", "pool"), ("strided convolution", "stride")),
     "up": (
         ("transposed convolution", "transpose"),

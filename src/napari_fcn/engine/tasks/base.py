@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from napari_fcn.engine.augmentation import Augmenter
 
     Predict = Callable[[NDArray[np.float32]], Tensor]
-    See = Callable[[Tensor], Tensor]
+    See = Callable[[Tensor, Tensor], Tensor]
 
 DEFAULT_CROP = {2: (128, 128), 3: (24, 80, 80)}
 DEFAULT_BATCH = {2: 8, 3: 2}
@@ -195,7 +195,8 @@ class Task(ABC):
         Parameters
         ----------
         see : callable
-            From images (N, C, *spatial) to features (N, D, *spatial).
+            From images (N, C, *spatial) to features (N, P, D) at P of their pixels, of
+            which it gets the places in the flattened image, int64 (P,).
         crop : sequence of int
             Edge of the crops to look at, per spatial axis.
         augment : Augmenter

@@ -114,10 +114,9 @@ class Segmentation(Task):
                 image = torch.from_numpy(crop_image)[None].to(device)
                 others = image.expand(lights - 1, *image.shape[1:])
                 image = torch.cat([image, augment.vary_light(others)])
-                found = see(image).movedim(1, -1)
                 target = torch.from_numpy(crop_target).flatten()
                 seen = _some_of_each(target, look.pixels, augment.generator)
-                features.append(found.flatten(1, -2)[:, seen.to(device)].cpu())
+                features.append(see(image, seen.to(device)).cpu())
                 classes.append(target[seen])
         if not features:
             return torch.zeros(lights, 0, 0), torch.zeros(0, dtype=torch.int64)

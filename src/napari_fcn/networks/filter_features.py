@@ -1,0 +1,145 @@
+"""Fixed filters, as random forests on pixels use them, and random mixtures of them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from napari_fcn.networks.resizing import doubling, halving
+
+_SCALES = ((0, 0.7), (0, 1.0), (0, 1.6), (1, 1.6), (1, 2.4), (2, 2.4))
+"""How often the image was halved, and standard deviation in pixels of that size."""
+_ORDERS = ((0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (2, 0))
+"""Derivatives along Y and X."""
+_MEAN = (0.4, 0.0, 0.0, 0.0)
+_DEVIATION = (0.25, 0.04, 0.035, 0.035)
+"""Of brightness, slope, larger and smaller curvature, about, over images of cells."""
+_REACH = 3.5
+"""Deviations at which a filter ends."""
+_TINY = 1e-12
+"""Added under roots, whose slope is infinite at 0."""
+_SEED = 0
+
+
+class FilterFeatures(nn.Module):
+    """Random mixtures of fixed filters, at half the size of the image.
+
+    Of each channel, at six widths from 0.7 to 9.6 pixels: brightness, slope, and the
+    two principal curvatures. A linear classifier of many rectified random mixtures of
+    them is about as flexible as a forest (Rahimi & Recht 2009, "Weighted sums of random
+    kitchen sinks"), and part of a network like any other. Training never changes them.
+
+    Parameters
+    ----------
+    channels : int
+        Of the image; what comes after them, such as coordinates, is not looked at.
+
+    Attributes
+    ----------
+    size : (int, int)
+        How often the feature maps were halved, and how many there are.
+    """
+
+    size = (1, 256)
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self._channels = channels
+        self.halve, self.enlarge = halving(2), doubling(2)
+        self.filters = nn.ModuleList(_Curvatures(channels, s) for _, s in _SCALES)
+        seen = len(_SCALES) * len(_MEAN) * channels
+        self.mixtures = nn.Sequential(nn.Conv2d(seen, self.size[1], 1), nn.ReLU())
+        self.requires_grad_(False)
+        self._mix(seen)
+
+    def _mix(self, seen: int) -> None:
+        """Choose the mixtures, the same ones each time, for features of deviation 1."""
+        random = torch.Generator().manual_seed(_SEED)
+        weight = torch.randn(self.size[1], seen, generator=random) / seen**0.5
+        bias = torch.randn(self.size[1], generator=random)
+        mean, deviation = (
+            torch.tensor(kind).repeat_interleave(self._channels).repeat(len(_SCALES))
+            for kind in (_MEAN, _DEVIATION)
+        )
+        scaled = weight / deviation
+        layer = self.mixtures.get_submodule("0")
+        own = {"weight": scaled[..., None, None], "bias": bias - scaled @ mean}
+        layer.load_state_dict(own)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map an image (N, C, Y, X), about 0 to 1, to (N, 256, Y / 2, X / 2)."""
+        smaller = image[:, : self._channels]
+        found, halved = [], 0
+        for (level, _), filters in zip(_SCALES, self.filters, strict=True):
+            if halved < level:
+                smaller, halved = self.halve(smaller), level
+            seen = filters(smaller)
+            if level == 0:
+                seen = self.halve(seen)
+            elif level == 2:
+                seen = self.enlarge(seen)
+            found.append(seen)
+        mixed: Tensor = self.mixtures(torch.cat(found, 1))
+        return mixed
+
+
+class _Curvatures(nn.Module):
+    """Brightness, slope and principal curvatures of each channel, smoothed.
+
+    Lindeberg 1998, "Feature detection with automatic scale selection": derivatives are
+    multiplied by the standard deviation as often as one derives.
+
+    Parameters
+    ----------
+    channels : int
+        Of the image.
+    deviation : float
+        Of the Gaussian, in pixels.
+    """
+
+    def __init__(self, channels: int, deviation: float) -> None:
+        super().__init__()
+        kernels = _gaussian_derivatives(deviation)
+        number, edge = kernels.shape[:2]
+        # what lies beyond the image is as its border, so that there is no edge
+        self.derive = nn.Conv2d(
+            channels,
+            channels * number,
+            edge,
+            padding=edge // 2,
+            padding_mode="replicate",
+            groups=channels,
+            bias=False,
+        )
+        self.derive.load_state_dict(
+            {"weight": kernels[:, None].repeat(channels, 1, 1, 1)}
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (N, C, Y, X) to (N, 4 C, Y, X)."""
+        found = self.derive(image)
+        smooth, x, y, xx, xy, yy = (
+            found[:, order :: len(_ORDERS)] for order in range(len(_ORDERS))
+        )
+        slope = torch.sqrt(x * x + y * y + _TINY)
+        mean, half = (xx + yy) / 2, (xx - yy) / 2
+        apart = torch.sqrt(half * half + xy * xy + _TINY)
+        return torch.cat([smooth, slope, mean + apart, mean - apart], 1)
+
+
+def _gaussian_derivatives(deviation: float) -> Tensor:
+    """Return float32 (6, K, K): a Gaussian and its derivatives, as `_ORDERS` says.
+
+    They are exact where they matter: a ramp has the slope 1, a parabola the curvature
+    that it has, and a constant neither.
+    """
+    reach = max(1, round(_REACH * deviation))
+    place = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    bell = torch.exp(-((place / deviation) ** 2) / 2)
+    bell = bell / bell.sum()
+    slope = place * bell
+    slope = slope / (slope @ place)
+    curvature = (place**2 - bell @ place**2) * bell
+    curvature = 2 * curvature / (curvature @ place**2)
+    along = [bell, deviation * slope, deviation**2 * curvature]
+    return torch.stack([torch.outer(along[y], along[x]) for y, x in _ORDERS]).float()
