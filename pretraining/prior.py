@@ -10,7 +10,6 @@ from napari_fcn.engine.solved_head import (
     balanced_shares,
     body_features,
     moments,
-    ridge,
     solve_logistic,
 )
 from pretraining.episodes import to_tensor
@@ -74,8 +73,7 @@ def _fitted(network: nn.Module, episode: Episode, random: torch.Generator) -> Te
     classes = torch.from_numpy(episode.truth).long().flatten()
     chosen = torch.randperm(len(classes), generator=random)[:_PIXELS]
     features, classes = features[chosen], classes[chosen].unique(return_inverse=True)[1]
-    precision = ridge(features.shape[1], _PENALTY)
-    weight, _ = solve_logistic(features, classes, precision)
+    weight, _ = solve_logistic(features, classes, _PENALTY)
     _, deviation = moments(features.double(), balanced_shares(classes))
     weight = weight * deviation
     return weight - weight.mean(0)

@@ -272,3 +272,10 @@ def test_photographs_have_a_say_only_where_classes_are_told_apart():
     )
     assert counted.network.photo_features is False
     assert counted.network.filter_features is False
+
+
+def test_a_model_says_that_it_has_filters_only_where_it_has_them():
+    network = NetworkConfig(filter_features=True)
+    config = ModelConfig(network=network, classes=classes_from_values([1, 2]))
+    assert config.network.photo_features is False
+    assert config.network.filter_features is False

@@ -192,7 +192,19 @@ def test_a_model_without_them_keeps_its_last_layer_where_they_are_added():
     assert "outputs start anew" not in said[0]
     head = trainer.live_model().network.head.weight
     assert torch.equal(head, model.network.head.weight)
+    assert trainer.model_config.network.filter_features
     assert right(trainer) > 0.9
+
+
+def test_what_a_classifier_was_solved_for_comes_with_it():
+    """Also if a later version of the package would mix filters otherwise."""
+    model = start(stripes()).best_model()
+    filters = photo_classifier(model.network).filters
+    filters.mixtures.weight.mul_(-1)
+    trainer = start(stripes(painted=1), init=model)
+    mine = photo_classifier(trainer.live_model().network).filters
+    assert torch.equal(mine.mixtures.weight, filters.mixtures.weight)
+    assert torch.equal(opinion(trainer), opinion_of(model))
 
 
 def test_a_model_of_other_channels_says_nothing_of_these():

@@ -45,7 +45,7 @@ def test_it_is_the_solution_of_the_weighted_problem():
     x = torch.randn(45, 3, generator=random) + classes[:, None] * torch.tensor(
         [1, 2, 0]
     )
-    weight, bias = solve_logistic(x, classes, ridge(3, 0.1))
+    weight, bias = solve_logistic(x, classes, 0.1)
     share = (1 / (3 * torch.bincount(classes).double()))[classes]
     mean = share @ x.double()
     deviation = (share @ (x - mean) ** 2).sqrt()
@@ -84,7 +84,7 @@ def test_features_that_are_used_together_are_believed_together():
     together[0, 1] = together[1, 0] = -0.9
     solved, _ = solve_logistic(x, classes, together.inverse())
     (first, partner, other), _ = solved.abs()
-    (_, alone, _), _ = solve_logistic(x, classes, ridge(3, 1.0))[0].abs()
+    (_, alone, _), _ = solve_logistic(x, classes, 1.0)[0].abs()
     assert partner > 0.4 * first
     assert max(alone, other) < 0.1 * partner
 
@@ -102,6 +102,14 @@ def test_what_hardly_varies_where_one_painted_can_be_believed_less():
     assert (usual @ elsewhere).abs().max() > 100
     assert (careful @ elsewhere).abs().max() < 1
     assert torch.allclose(careful[:, 0], usual[:, 0], rtol=0.2)
+
+
+def test_a_number_is_that_times_the_identity():
+    random = torch.Generator().manual_seed(7)
+    x, classes = torch.randn(50, 3, generator=random), torch.arange(50) % 3
+    one, other = (solve_logistic(x, classes, p) for p in (0.2, ridge(3, 0.2)))
+    for mine, theirs in zip(one, other, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-5)
 
 
 @SOLVERS

@@ -45,21 +45,24 @@ def make_model(ndim: int = 2, channels: int = 1, **network: object) -> Model:
     scales=st.integers(1, 2),
     photographs=st.booleans(),
     filters=st.booleans(),
+    channels=st.integers(1, 2),
 )
 @settings(max_examples=50, deadline=None)
 def test_tiles_equal_the_whole_in_2d(
-    shape, tile, depth, skips, scales, photographs, filters
+    shape, tile, depth, skips, scales, photographs, filters, channels
 ):
     model = make_model(
+        channels=channels,
         depth=depth,
         skips=skips,
         scales=scales,
         photo_features=photographs,
         filter_features=filters,
     )
-    image = np.random.default_rng(1).random(shape, np.float32)
-    whole = predict_array(model, image, output="probabilities", tile=1000)
-    tiled = predict_array(model, image, output="probabilities", tile=tile)
+    image = np.random.default_rng(1).random((channels, *shape), np.float32)
+    asked = {"axes": "CYX", "output": "probabilities"}
+    whole = predict_array(model, image, **asked, tile=1000)
+    tiled = predict_array(model, image, **asked, tile=tile)
     assert np.abs(whole - tiled).max() < 1e-4
 
 

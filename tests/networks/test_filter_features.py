@@ -10,6 +10,7 @@ from napari_fcn.config import NetworkConfig
 from napari_fcn.networks import build_network, receptive_field
 from napari_fcn.networks.filter_features import FilterFeatures
 from napari_fcn.networks.photo_features import PhotoFeatures, photo_classifier
+from napari_fcn.networks.resizing import doubling
 
 DEVIATIONS = (0.7, 1.0, 1.6, 1.6, 2.4, 2.4)
 """Of the filters, in pixels of the size of image that they see."""
@@ -74,6 +75,35 @@ def test_mixtures_vary_and_few_are_never_or_always_at_zero(features):
     assert ((positive > 0.05) & (positive < 0.95)).float().mean() > 0.5
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_mixtures_are_of_filters_of_deviation_1(channels):
+    """Of an image as bright as usual, without slopes, only what is added remains."""
+    features = FilterFeatures(channels)
+    random = torch.Generator().manual_seed(0)
+    torch.randn(256, 24 * channels, generator=random)
+    added = torch.randn(256, generator=random)
+    found = features(torch.full((1, channels, 16, 16), 0.4))[0, :, 4, 4]
+    assert torch.allclose(found, added.relu(), atol=1e-3)
+
+
+def test_of_very_many_channels_means_are_seen():
+    random = torch.Generator().manual_seed(0)
+    image = torch.rand(1, 20, 32, 32, generator=random)
+    found = FilterFeatures(20)(image)
+    means = [image[:, first::8].mean(1) for first in range(8)]
+    expected = FilterFeatures(8)(torch.stack(means, 1))
+    assert torch.allclose(found, expected, atol=1e-3)
+
+
+def test_half_precision_comes_close():
+    image = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    features = FilterFeatures(1)
+    expected = features(image)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = features(image).float()
+    assert (found - expected).abs().max() < 0.05 * expected.max()
+
+
 def test_every_channel_is_seen_and_coordinates_are_not():
     random = torch.Generator().manual_seed(0)
     image = torch.rand(1, 3, 32, 32, generator=random)
@@ -113,6 +143,8 @@ def test_the_field_is_what_gradients_see(axis):
         before = max(before, 2 * position - int(seen.min()))
         after = max(after, int(seen.max()) - 2 * position)
     assert (field.before[axis], field.after[axis]) == (before, after)
+    enlarged = receptive_field(nn.Sequential(features, doubling(2)), 2)
+    assert enlarged.size[axis] == 77  # as the docs say
 
 
 @pytest.mark.parametrize("channels", [1, 2])

@@ -111,8 +111,8 @@ class ModelConfig(Frozen):
     def _as_it_can_be(
         cls, network: NetworkConfig, info: ValidationInfo
     ) -> NetworkConfig:
-        network = without_unused(network, str(info.data.get("task")))
-        return plain_network(network)
+        task = str(info.data.get("task"))
+        return without_unused(plain_network(network), task)
 
     @model_validator(mode="after")
     def _classes_differ(self) -> ModelConfig:

@@ -76,8 +76,8 @@ class NetworkConfig(Frozen):
         where classes are told apart. None for what is usual: where learning starts from
         the shipped weights.
     filter_features : bool or None
-        Whether fixed filters have a say with features learned on photographs. None for
-        what is usual: as for these.
+        Whether fixed filters have a say with features learned on photographs; only with
+        these. None for what is usual: as for these.
     coordinates : bool
         Whether the position of each pixel enters as extra channels, one per axis.
     encoder : {"resnet18", "resnet34", "resnet50"}

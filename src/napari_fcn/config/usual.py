@@ -97,6 +97,8 @@ def plain_network(network: NetworkConfig) -> NetworkConfig:
 def see_alike(network: NetworkConfig, earlier: NetworkConfig) -> NetworkConfig:
     """Let a network see the image as an earlier one does, where that is not chosen."""
     seen = {name: getattr(earlier, name) for name in _PLAIN}
+    if network.photo_features not in (None, earlier.photo_features):
+        del seen["filter_features"]  # it follows what is chosen now
     return network.model_copy(update=_not_chosen(network, seen))
 
 

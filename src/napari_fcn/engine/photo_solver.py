@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from napari_fcn.engine.device import free_cache, is_out_of_memory
 from napari_fcn.engine.head_solver import much_changed
 from napari_fcn.engine.solved_head import (
-    ridge,
     solve_logistic,
     suited_penalty,
     with_unseen,
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 _STRICTER = 10.0
 """How many times the penalty on features of a body; these are many more."""
 _LEAST_DEVIATION = 0.1
-"""Of a feature; mixtures of filters that are rectified can be 0 at most places."""
+"""Added to that of each feature; rectified mixtures of filters can be 0 nearly all over
+what is painted, and large elsewhere."""
 _PIXELS = 24000
 """Painted pixels of all classes, at the most, that it is solved from."""
 _CROPS = 32
@@ -147,8 +147,8 @@ class PhotoSolver:
         there, indices = classes.unique(return_inverse=True)
         if len(there) < 2:
             return None
-        precision = ridge(features.shape[-1], _STRICTER * suited_penalty(indices))
-        solved = solve_logistic(features[0], indices, precision, _LEAST_DEVIATION)
+        penalty = _STRICTER * suited_penalty(indices)
+        solved = solve_logistic(features[0], indices, penalty, _LEAST_DEVIATION)
         return with_unseen(*solved, there, number)
 
 

@@ -192,7 +192,7 @@ def moments(
 def solve_logistic(
     features: Tensor,
     classes: Tensor,
-    precision: Tensor | None = None,
+    precision: Tensor | float = PENALTY,
     least: float = _LEAST_DEVIATION,
 ) -> tuple[Tensor, Tensor]:
     """Fit a linear classifier, each class counting the same.
@@ -209,9 +209,9 @@ def solve_logistic(
         float32 (P, D), of P painted pixels, on the CPU.
     classes : Tensor
         int64 (P,), indices from 0, each of them there.
-    precision : Tensor, optional
+    precision : Tensor or float
         float64 (D, D), positive definite, of the weights of a class for standardised
-        features; `ridge` without.
+        features; a number for that times the identity.
     least : float
         Added to the deviations by which features are divided, so that what hardly
         varies where one painted does not count for much elsewhere.
@@ -226,10 +226,10 @@ def solve_logistic(
     share = balanced_shares(classes)
     x = features.double()
     mean, deviation = moments(x, share, least)
-    precision = ridge(x.shape[1]) if precision is None else precision
-    penalty = float(precision.diagonal().mean())
-    root = torch.linalg.cholesky(precision / penalty).inverse()
-    inputs = (x - mean) / deviation @ root.T
+    inputs = (x - mean) / deviation
+    penalty, root = _penalty_and_root(precision)
+    if root is not None:
+        inputs = inputs @ root.T
     number = int(classes.max()) + 1
     weight = x.new_zeros(number, x.shape[1], requires_grad=True)
     bias = x.new_zeros(number, requires_grad=True)
@@ -245,7 +245,16 @@ def solve_logistic(
         return float(loss.detach())
 
     optimiser.step(objective)
-    return for_raw_features(weight.detach() @ root, bias.detach(), mean, deviation)
+    solved = weight.detach() if root is None else weight.detach() @ root
+    return for_raw_features(solved, bias.detach(), mean, deviation)
+
+
+def _penalty_and_root(precision: Tensor | float) -> tuple[float, Tensor | None]:
+    """Return the mean penalty on weights, and C^-1 unless all count alike."""
+    if not isinstance(precision, torch.Tensor):
+        return precision, None
+    penalty = float(precision.diagonal().mean())
+    return penalty, torch.linalg.cholesky(precision / penalty).inverse()
 
 
 def solve_head(

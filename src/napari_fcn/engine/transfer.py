@@ -142,6 +142,11 @@ def _take_photographs(
     channels = config.network.in_channels == old_config.network.in_channels
     if not channels or len(rows) < len(config.classes):
         return False
+    fixed = [n for n in _named(new, PHOTOGRAPHS) if not n.startswith(_PHOTO_HEAD)]
+    if any(n not in old or old[n].shape != new[n].shape for n in fixed):
+        return False
+    for name in fixed:  # what the classifier was solved for
+        new[name].copy_(old[name])
     _copy_rows(new, old, _PHOTO_HEAD, rows)
     return True
 

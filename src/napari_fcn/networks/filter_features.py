@@ -16,6 +16,8 @@ _DEVIATION = (0.25, 0.04, 0.035, 0.035)
 """Of brightness, slope, larger and smaller curvature, about, over images of cells."""
 _REACH = 3.5
 """Deviations at which a filter ends."""
+_MOST_CHANNELS = 8
+"""That filters see each by itself; they take as much memory as 24 times as many."""
 _TINY = 1e-12
 """Added under roots, whose slope is infinite at 0."""
 _SEED = 0
@@ -32,7 +34,8 @@ class FilterFeatures(nn.Module):
     Parameters
     ----------
     channels : int
-        Of the image; what comes after them, such as coordinates, is not looked at.
+        Of the image; what comes after them, such as coordinates, is not looked at. Of
+        more than eight, means are seen: of the first and the ninth, and so on.
 
     Attributes
     ----------
@@ -45,42 +48,55 @@ class FilterFeatures(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self._channels = channels
+        seen = min(channels, _MOST_CHANNELS)
+        self.turns = _turns(channels, seen) if seen < channels else nn.Identity()
         self.halve, self.enlarge = halving(2), doubling(2)
-        self.filters = nn.ModuleList(_Curvatures(channels, s) for _, s in _SCALES)
-        seen = len(_SCALES) * len(_MEAN) * channels
-        self.mixtures = nn.Sequential(nn.Conv2d(seen, self.size[1], 1), nn.ReLU())
+        self.filters = nn.ModuleList(_Curvatures(seen, s) for _, s in _SCALES)
+        self.mixtures = _mixtures(seen, self.size[1])
         self.requires_grad_(False)
-        self._mix(seen)
-
-    def _mix(self, seen: int) -> None:
-        """Choose the mixtures, the same ones each time, for features of deviation 1."""
-        random = torch.Generator().manual_seed(_SEED)
-        weight = torch.randn(self.size[1], seen, generator=random) / seen**0.5
-        bias = torch.randn(self.size[1], generator=random)
-        mean, deviation = (
-            torch.tensor(kind).repeat_interleave(self._channels).repeat(len(_SCALES))
-            for kind in (_MEAN, _DEVIATION)
-        )
-        scaled = weight / deviation
-        layer = self.mixtures.get_submodule("0")
-        own = {"weight": scaled[..., None, None], "bias": bias - scaled @ mean}
-        layer.load_state_dict(own)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map an image (N, C, Y, X), about 0 to 1, to (N, 256, Y / 2, X / 2)."""
-        smaller = image[:, : self._channels]
-        found, halved = [], 0
-        for (level, _), filters in zip(_SCALES, self.filters, strict=True):
-            if halved < level:
-                smaller, halved = self.halve(smaller), level
-            seen = filters(smaller)
-            if level == 0:
-                seen = self.halve(seen)
-            elif level == 2:
-                seen = self.enlarge(seen)
-            found.append(seen)
-        mixed: Tensor = self.mixtures(torch.cat(found, 1))
-        return mixed
+        image = self.turns(image[:, : self._channels])
+        half = self.halve(image)
+        sizes = (image, half, self.halve(half))
+        found = [
+            self._at_half(filters(sizes[level]), level)
+            for (level, _), filters in zip(_SCALES, self.filters, strict=True)
+        ]
+        return torch.relu(self.mixtures(torch.cat(found, 1)))
+
+    def _at_half(self, seen: Tensor, level: int) -> Tensor:
+        """Bring what was seen in an image halved `level` times to half its size."""
+        resize = {0: self.halve, 2: self.enlarge}.get(level)
+        return seen if resize is None else resize(seen)
+
+
+def _mixtures(channels: int, number: int) -> nn.Conv2d:
+    """Return random mixtures, the same ones each time, for filters of deviation 1."""
+    seen = len(_SCALES) * len(_MEAN) * channels
+    random = torch.Generator().manual_seed(_SEED)
+    weight = torch.randn(number, seen, generator=random) / seen**0.5
+    bias = torch.randn(number, generator=random)
+    mean, deviation = (
+        torch.tensor(kind).repeat_interleave(channels).repeat(len(_SCALES))
+        for kind in (_MEAN, _DEVIATION)
+    )
+    weight = weight / deviation
+    layer = nn.Conv2d(seen, number, 1)
+    layer.load_state_dict(
+        {"weight": weight[..., None, None], "bias": bias - weight @ mean}
+    )
+    return layer
+
+
+def _turns(channels: int, fewer: int) -> nn.Conv2d:
+    """Return a layer of means over every `fewer`-th channel, from each on."""
+    taken = torch.arange(channels) % fewer == torch.arange(fewer)[:, None]
+    weight = taken / taken.sum(1, keepdim=True)
+    layer = nn.Conv2d(channels, fewer, 1, bias=False)
+    layer.load_state_dict({"weight": weight[..., None, None]})
+    return layer
 
 
 class _Curvatures(nn.Module):

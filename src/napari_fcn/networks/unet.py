@@ -39,7 +39,7 @@ class UNet(AnySize):
     config : NetworkConfig
         Dimension, channels, width, depth, batch norm, skip connections, and how to
         go down and up: ``down``, ``up``, ``residual``, ``deep_supervision``; and
-        ``scales`` and ``photo_features`` (2D).
+        ``scales``, ``photo_features`` and ``filter_features`` (2D).
 
     Notes
     -----
