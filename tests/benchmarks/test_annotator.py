@@ -14,7 +14,7 @@ def truth():
     return np.minimum(truth[0], 2)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(share=st.floats(0.02, 0.05), seed=st.integers(0, 99))
 def test_careful_strokes_hold_the_truth_and_cover_the_share(truth, share, seed):
     painted = careful_strokes(truth, share, np.random.default_rng(seed))

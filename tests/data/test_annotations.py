@@ -76,7 +76,7 @@ seeds = st.integers(0, 5)
 
 
 @given(strokes | volumes, seeds, st.sampled_from([0, 0.15, 0.5]), st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_every_painted_pixel_is_in_one_target(labels, seed, held_out, dense):
     ndim = labels.ndim
     annotations = annotate(
@@ -100,7 +100,7 @@ def test_every_painted_pixel_is_in_one_target(labels, seed, held_out, dense):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_target_of_a_region_is_part_of_the_whole(data):
     annotations = annotate(spots(), held_out=0.4)
     region = tuple(
@@ -176,7 +176,7 @@ def test_holding_nothing_out(dense):
 @given(
     hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=7))
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_cells_connect_as_in_ndimage(cells):
     numbers = np.flatnonzero(cells)
     if not len(numbers):
@@ -191,7 +191,7 @@ def test_cells_connect_as_in_ndimage(cells):
 
 
 @given(strokes, strokes, seeds, st.sampled_from([0.2, 0.5]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_held_out_stays_so_whatever_is_painted(before, after, seed, held_out):
     # Spread out, so that there are enough pieces.
     before, after = (np.kron(a, np.eye(8, dtype=np.uint8)) for a in (before, after))
@@ -406,7 +406,7 @@ def test_large_numbers_are_classes():
     st.permutations("TZCYX").map("".join) | st.permutations("TZYXS").map("".join),
     st.sampled_from([2, 3]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_axes_in_any_order(letters, ndim):
     sizes = {"T": 2, "Z": 5, "C": 2, "S": 3, "Y": 30, "X": 33}
     reference = np.random.default_rng(0).integers(0, 3, (2, 5, 30, 33), np.uint8)

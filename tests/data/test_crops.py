@@ -200,7 +200,7 @@ def test_channels_stay_apart():
     crop=st.tuples(st.integers(1, 50), st.integers(1, 50)),
     centre=st.tuples(st.integers(-60, 60), st.integers(-60, 60)),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_crop_lies_inside_or_is_extended(shape, crop, centre):
     labels = np.ones(shape, np.uint8)
     image, target = sampler(labels).read((0, ()), centre, crop, held=False)
@@ -254,7 +254,7 @@ def cached(shape=(2, 600, 700), most=1 << 30):
 
 
 @given(st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_regions_over_many_blocks(data):
     cache, _, values = cached(most=data.draw(st.sampled_from([0, 3 * BLOCK, 1 << 30])))
     for _ in range(2):

@@ -35,7 +35,7 @@ def whole(item, widths, sample=()):
     return made.target(0, sample, item.image.whole(), False)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.floats(0, 39), st.floats(0, 29)), min_size=1, max_size=12),
     st.floats(0.5, 9),

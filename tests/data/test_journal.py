@@ -75,7 +75,7 @@ def whole(tmp_path_factory):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_half_written_tail_is_cut_off(tmp_path_factory, whole, data):
     length = data.draw(st.integers(0, len(whole) - 1))
     path = tmp_path_factory.getbasetemp() / "cut.strokes"
@@ -90,7 +90,7 @@ def test_a_half_written_tail_is_cut_off(tmp_path_factory, whole, data):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_flipped_bit_is_never_read_as_a_stroke(tmp_path_factory, whole, data):
     bit = data.draw(st.integers(0, 8 * len(whole) - 1))
     raw = bytearray(whole)

@@ -22,7 +22,6 @@ from napari_fcn.export.masks import write_array
 
 MANY = settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 STACK = np.random.default_rng(0).integers(0, 255, (3, 24, 20)).astype(np.uint8)

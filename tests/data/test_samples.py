@@ -55,7 +55,7 @@ truths = hnp.arrays(
 
 
 @given(truths, st.integers(0, 6), st.integers(0, 3), st.integers(0, 12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_strokes_stay_in_their_class(truth, number, seed, length):
     painted = samples.strokes(truth, number, seed, length)
     assert painted.shape == truth.shape

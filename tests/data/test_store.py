@@ -72,7 +72,7 @@ def readable(tmp_path_factory):
 
 
 @given(keys)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_reads_as_numpy_does(readable, key):
     expected = numbers()[key]
     for store in readable:
@@ -85,7 +85,7 @@ def test_reads_as_numpy_does(readable, key):
     st.lists(st.tuples(keys, st.integers(0, 255), st.booleans()), max_size=5),
     st.sampled_from(CACHES),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_paints_as_numpy_does_and_reopens_the_same(strokes, cache_bytes):
     expected = np.zeros(SHAPE, np.uint8)
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +104,7 @@ def test_paints_as_numpy_does_and_reopens_the_same(strokes, cache_bytes):
 
 
 @given(hnp.array_shapes(min_dims=1, max_dims=5, min_side=0, max_side=5), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_shape(shape, data):
     with tempfile.TemporaryDirectory() as folder:
         store = ChunkStore.create(Path(folder) / "labels", shape, np.int32)

@@ -86,7 +86,7 @@ def test_where_a_stroke_was(tmp_path):
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_crash_between_journal_and_labels(tmp_path_factory, acts, data):
     """Copy the folder after some of the chunks are written, as a dying program may."""
     folder = tmp_path_factory.mktemp("crash")

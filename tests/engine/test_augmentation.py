@@ -280,7 +280,7 @@ def test_other_images_follow_the_same_geometry() -> None:
     assert torch.equal(geometry.warp(image)[:, :1], geometry.warp(image[:, :1]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     spatial=st.lists(st.integers(1, 20), min_size=2, max_size=3),
     n=st.integers(1, 3),

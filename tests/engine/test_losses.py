@@ -226,7 +226,7 @@ def test_deep_supervision_reaches_every_level_of_the_decoder() -> None:
     assert all(head[0].weight.grad.any() for head in network.auxiliary)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     name=st.sampled_from(NAMES),
     n_classes=st.integers(1, 4),

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -98,7 +98,6 @@ def test_as_dict_needs_all_names() -> None:
         Confusion(2).as_dict(["background"])
 
 
-@settings(deadline=None)
 @given(counts)
 def test_jaccard_and_dice_belong_together(matrix) -> None:
     confusion = Confusion(len(matrix), matrix)
@@ -111,7 +110,6 @@ def test_jaccard_and_dice_belong_together(matrix) -> None:
     assert np.isfinite(means).all()
 
 
-@settings(deadline=None)
 @given(counts)
 def test_scores_are_symmetric(matrix) -> None:
     there, back = Confusion(len(matrix), matrix), Confusion(len(matrix), matrix.T)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -67,7 +67,6 @@ def test_sums_and_mismatches() -> None:
         score_objects(np.zeros((2, 2)), np.zeros((3, 2)))
 
 
-@settings(deadline=None)
 @given(objects, objects, st.sampled_from([0.05, 0.3, 0.5, 0.75]))
 def test_no_pairing_is_better(truth, predicted, threshold) -> None:
     table = intersection_over_union(truth, predicted)
@@ -83,7 +82,6 @@ def test_no_pairing_is_better(truth, predicted, threshold) -> None:
     assert score.found + score.invented == table.shape[1]
 
 
-@settings(deadline=None)
 @given(objects, objects)
 def test_stricter_thresholds_find_no_more(truth, predicted) -> None:
     found = [s.average_precision for s in score_objects(truth, predicted)]

@@ -62,7 +62,6 @@ def test_no_segments_and_shapes() -> None:
         compare_partitions(np.zeros(3), np.zeros(4))
 
 
-@settings(deadline=None)
 @given(labels, labels)
 def test_between_0_and_1_whatever_the_numbers(truth, predicted) -> None:
     found = numbers(compare_partitions(truth, predicted))
@@ -71,13 +70,11 @@ def test_between_0_and_1_whatever_the_numbers(truth, predicted) -> None:
     assert numbers(compare_partitions(truth, renumbered)) == pytest.approx(found)
 
 
-@settings(deadline=None)
 @given(labels)
 def test_the_truth_itself_is_perfect(truth) -> None:
     assert numbers(compare_partitions(truth, truth)) == pytest.approx([1] * 6)
 
 
-@settings(deadline=None)
 @given(labels.map(lambda a: a + 1), labels.map(lambda a: a + 1))
 def test_split_and_merge_change_places(truth, predicted) -> None:
     here, there = (
@@ -98,7 +95,7 @@ def test_thick_borders_are_thinned_and_loose_ends_vanish() -> None:
     assert (found[8:11, 20:26] == 2).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(hnp.arrays(bool, (9, 10)))
 def test_thinning_keeps_the_regions_apart(borders) -> None:
     found = segments_between(borders)

@@ -47,7 +47,7 @@ def make_model(ndim: int = 2, channels: int = 1, **network: object) -> Model:
     filters=st.booleans(),
     channels=st.integers(1, 2),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_tiles_equal_the_whole_in_2d(
     shape, tile, depth, skips, scales, photographs, filters, channels
 ):
@@ -73,7 +73,7 @@ def test_tiles_equal_the_whole_in_2d(
     flat=st.integers(0, 1),
     scales=st.integers(1, 2),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_tiles_equal_the_whole_in_3d(shape, tile, depth, flat, scales):
     model = make_model(3, depth=depth, flat_levels=flat, scales=scales)
     image = np.random.default_rng(1).random(shape, np.float32)

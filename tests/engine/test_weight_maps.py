@@ -57,7 +57,7 @@ def test_not_annotated_counts_nothing() -> None:
     assert not border_weights(np.full((2, 2), IGNORE)).any()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     hnp.arrays(
         np.int64,

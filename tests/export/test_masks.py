@@ -66,7 +66,6 @@ def check_equal(opened, array, axes):
 
 
 ANY = settings(
-    deadline=None,
     max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -43,7 +43,7 @@ def with_coordinates(image, region, shape):
 
 
 @given(st.tuples(st.integers(20, 60), st.integers(20, 60)), st.integers(4, 30))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_tiles_with_coordinates_equal_the_whole(shape, edge):
     torch.manual_seed(0)
     config = NetworkConfig(width=4, depth=1, coordinates=True)

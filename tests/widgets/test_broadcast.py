@@ -35,7 +35,7 @@ SHAPES = {axis: (*INNER[:axis], 4, *INNER[axis:]) for axis in AXES}
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_it_reads_as_numpy_does(pair, data):
     broadcast, expected = pair
     assert broadcast.shape == expected.shape

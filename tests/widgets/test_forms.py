@@ -19,7 +19,6 @@ from napari_fcn.widgets.settings import Settings
 
 REUSE = settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
