@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from napari_fcn.networks.blocks import for_channels
 from napari_fcn.networks.resizing import doubling, halving
 
 _SCALES = ((0, 0.7), (0, 1.0), (0, 1.6), (1, 1.6), (1, 2.4), (2, 2.4))
@@ -50,7 +51,8 @@ class FilterFeatures(nn.Module):
         self._channels = channels
         seen = min(channels, _MOST_CHANNELS)
         self.turns = _turns(channels, seen) if seen < channels else nn.Identity()
-        self.halve, self.enlarge = halving(2), doubling(2)
+        self.halve = halving(2)
+        self.to_half = nn.ModuleList([halving(2), nn.Identity(), doubling(2)])
         self.filters = nn.ModuleList(_Curvatures(seen, s) for _, s in _SCALES)
         self.mixtures = _mixtures(seen, self.size[1])
         self.requires_grad_(False)
@@ -61,15 +63,10 @@ class FilterFeatures(nn.Module):
         half = self.halve(image)
         sizes = (image, half, self.halve(half))
         found = [
-            self._at_half(filters(sizes[level]), level)
+            self.to_half[level](filters(sizes[level]))
             for (level, _), filters in zip(_SCALES, self.filters, strict=True)
         ]
         return torch.relu(self.mixtures(torch.cat(found, 1)))
-
-    def _at_half(self, seen: Tensor, level: int) -> Tensor:
-        """Bring what was seen in an image halved `level` times to half its size."""
-        resize = {0: self.halve, 2: self.enlarge}.get(level)
-        return seen if resize is None else resize(seen)
 
 
 def _mixtures(channels: int, number: int) -> nn.Conv2d:
@@ -92,10 +89,9 @@ def _mixtures(channels: int, number: int) -> nn.Conv2d:
 
 def _turns(channels: int, fewer: int) -> nn.Conv2d:
     """Return a layer of means over every `fewer`-th channel, from each on."""
-    taken = torch.arange(channels) % fewer == torch.arange(fewer)[:, None]
-    weight = taken / taken.sum(1, keepdim=True)
     layer = nn.Conv2d(channels, fewer, 1, bias=False)
-    layer.load_state_dict({"weight": weight[..., None, None]})
+    as_they_are = torch.eye(fewer)[..., None, None]
+    layer.load_state_dict({"weight": for_channels(as_they_are, channels)})
     return layer
 
 
