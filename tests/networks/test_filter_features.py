@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -165,3 +168,20 @@ def test_the_classifier_sees_them_with_the_features_of_photographs(channels):
     classifier.set_weights(weight, torch.zeros(2))
     logits = classifier(image).flatten(2)[0, :, pixels]
     assert torch.allclose(logits.T, seen[0] @ weight.T, atol=1e-3)
+
+
+def test_a_network_is_built_without_the_compiler_of_pytorch():
+    build = """
+import sys
+
+from napari_fcn.config import NetworkConfig
+from napari_fcn.networks import build_network
+
+before = {"sympy", "torch._dynamo"} & set(sys.modules)
+network = build_network(NetworkConfig(photo_features=True, filter_features=True))
+assert network.photographs.filters is not None
+print({"sympy", "torch._dynamo"} & set(sys.modules) - before)
+"""
+    run = [sys.executable, "-c", build]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,8 +1,9 @@
-"""How much of the computer the engine takes."""
+"""How much of the computer the engine takes, and how it ends."""
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 import psutil
@@ -30,3 +31,31 @@ def test_the_engine_gives_way_to_the_window():
             time.sleep(0.05)
     finally:
         engine.close()
+
+
+def connected():
+    """Return an engine that has connected, and only begins to load what it needs."""
+    engine = EngineProcess(threads=1, nice=0)
+    end = time.monotonic() + 60
+    while engine._connection is None:
+        assert time.monotonic() < end, "it does not connect"
+        time.sleep(0.01)
+    return engine
+
+
+def test_an_engine_that_listens_is_asked_to_end():
+    engine = connected()
+    end = time.monotonic() + 90
+    while not list(engine.events()):
+        assert time.monotonic() < end, "it does not get ready"
+        time.sleep(0.01)
+    engine.close()
+    assert engine._process.returncode == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_an_engine_that_still_loads_is_not_waited_for():
+    engine = connected()
+    engine.close()
+    # not SIGKILL, which comes when waiting was in vain
+    assert engine._process.returncode == -signal.SIGTERM

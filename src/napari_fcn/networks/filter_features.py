@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from napari_fcn.networks.blocks import for_channels
 from napari_fcn.networks.resizing import doubling, halving
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _SCALES = ((0, 0.7), (0, 1.0), (0, 1.6), (1, 1.6), (1, 2.4), (2, 2.4))
 """How often the image was halved, and standard deviation in pixels of that size."""
@@ -73,17 +79,19 @@ def _mixtures(channels: int, number: int) -> nn.Conv2d:
     """Return random mixtures, the same ones each time, for filters of deviation 1."""
     seen = len(_SCALES) * len(_MEAN) * channels
     random = torch.Generator().manual_seed(_SEED)
-    weight = torch.randn(number, seen, generator=random) / seen**0.5
-    bias = torch.randn(number, generator=random)
+    # in numpy: on the meta device PyTorch would load its compiler for these few lines
+    weight, bias = (
+        torch.randn(size, generator=random, device="cpu").numpy()
+        for size in ((number, seen), (number,))
+    )
     mean, deviation = (
-        torch.tensor(kind).repeat_interleave(channels).repeat(len(_SCALES))
+        np.tile(np.repeat(np.array(kind, np.float32), channels), len(_SCALES))
         for kind in (_MEAN, _DEVIATION)
     )
-    weight = weight / deviation
+    weight = weight / (seen**0.5 * deviation)
     layer = nn.Conv2d(seen, number, 1)
-    layer.load_state_dict(
-        {"weight": weight[..., None, None], "bias": bias - weight @ mean}
-    )
+    values = {"weight": weight[..., None, None], "bias": bias - weight @ mean}
+    layer.load_state_dict({k: torch.as_tensor(v) for k, v in values.items()})
     return layer
 
 
@@ -123,9 +131,8 @@ class _Curvatures(nn.Module):
             groups=channels,
             bias=False,
         )
-        self.derive.load_state_dict(
-            {"weight": kernels[:, None].repeat(channels, 1, 1, 1)}
-        )
+        weight = np.tile(kernels[:, np.newaxis], (channels, 1, 1, 1))
+        self.derive.load_state_dict({"weight": torch.as_tensor(weight)})
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (N, C, Y, X) to (N, 4 C, Y, X)."""
@@ -139,19 +146,20 @@ class _Curvatures(nn.Module):
         return torch.cat([smooth, slope, mean + apart, mean - apart], 1)
 
 
-def _gaussian_derivatives(deviation: float) -> Tensor:
+def _gaussian_derivatives(deviation: float) -> NDArray[np.float32]:
     """Return float32 (6, K, K): a Gaussian and its derivatives, as `_ORDERS` says.
 
     They are exact where they matter: a ramp has the slope 1, a parabola the curvature
     that it has, and a constant neither.
     """
     reach = max(1, round(_REACH * deviation))
-    place = torch.arange(-reach, reach + 1, dtype=torch.float64)
-    bell = torch.exp(-((place / deviation) ** 2) / 2)
+    place = np.arange(-reach, reach + 1)
+    bell = np.exp(-((place / deviation) ** 2) / 2)
     bell = bell / bell.sum()
     slope = place * bell
     slope = slope / (slope @ place)
     curvature = (place**2 - bell @ place**2) * bell
     curvature = 2 * curvature / (curvature @ place**2)
     along = [bell, deviation * slope, deviation**2 * curvature]
-    return torch.stack([torch.outer(along[y], along[x]) for y, x in _ORDERS]).float()
+    kernels = np.stack([np.outer(along[y], along[x]) for y, x in _ORDERS])
+    return kernels.astype(np.float32)

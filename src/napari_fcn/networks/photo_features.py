@@ -6,7 +6,6 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
 from safetensors.torch import load
 from torch import Tensor, nn
 
@@ -140,7 +139,8 @@ class PhotoClassifier(nn.Module):
             sizes = (*sizes, FilterFeatures.size)
         self.head = ScaledHead(2, sizes, config.out_channels)
         self.requires_grad_(False)
-        self.set_weights(*map(torch.zeros_like, self.head.parameters()))
+        for weights in self.head.parameters():
+            nn.init.zeros_(weights)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map an image (N, C, Y, X), about 0 to 1, to logits (N, K, Y, X)."""

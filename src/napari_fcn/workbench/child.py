@@ -6,6 +6,7 @@ input: where to connect, the key for it, threads and niceness.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -30,6 +31,7 @@ def main() -> None:
 
     torch.set_num_threads(options["threads"])
     device = warm_up()
+    gc.freeze()  # what is loaded stays: not looked through again, not even at the end
     with suppress(OSError):
         connection.send(Ready(device))
         Server(connection).serve()

@@ -63,7 +63,7 @@ class EngineProcess:
         self._connection: Connection | None = None
         self._unsent: list[Command] = []
         self._lock = threading.Lock()
-        self._told = self._closed = False
+        self._heard = self._told = self._closed = False
         key = secrets.token_bytes(32)
         self._listener = Listener(authkey=key)
         self._process = subprocess.Popen(
@@ -109,7 +109,9 @@ class EngineProcess:
         alive = self.alive
         try:
             while self._connection is not None and self._connection.poll(0):
-                yield self._connection.recv()
+                event = self._connection.recv()
+                self._heard = True
+                yield event
         except (EOFError, OSError):
             alive = False
         if not alive and not self._told and not self._closed:
@@ -119,12 +121,12 @@ class EngineProcess:
             yield EngineDied(self._explain())
 
     def close(self) -> None:
-        """End the process: politely, then by force."""
+        """End the process: politely, by force where it does not listen."""
         if self._closed:
             return
         self._closed = True
         self.send(Shutdown())
-        if self._connection is None:
+        if not self._listens():
             self._process.terminate()
         try:
             self._process.wait(_PATIENCE)
@@ -141,6 +143,14 @@ class EngineProcess:
         self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, self._log.tell() - 4000))
         return self._log.read().decode(errors="replace")
+
+    def _listens(self) -> bool:
+        """Whether it has ever told something; until then it loads what it needs."""
+        if self._connection is None:
+            return False
+        with suppress(OSError):
+            self._heard = self._heard or self._connection.poll(0)
+        return self._heard
 
     def _greet(self, line: bytes) -> None:
         assert self._process.stdin is not None

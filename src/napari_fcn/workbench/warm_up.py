@@ -21,9 +21,9 @@ def warm_up() -> str:
         Where the engine computes, in plain words.
     """
     random = np.random.default_rng(0)
-    image = random.random((512, 512), np.float32)
+    image = random.random((256, 256), np.float32)
     labels = np.zeros(image.shape, np.uint8)
-    labels[:64], labels[64:128] = 1, 2
+    labels[64:68], labels[192:196] = 1, 2
     item = LabelledImage(ImageSource(image, Axes.of("YX"), 2, "warm-up"), labels)
     trainer = Trainer(
         [item], classes_from_values([1, 2]), TrainingConfig(), NetworkConfig()
