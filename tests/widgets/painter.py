@@ -19,6 +19,7 @@ import napari
 import napari._qt.qt_viewer  # what takes long is imported before the forks
 import numpy as np
 import torch
+import torch._dynamo
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import torch
+import torch._dynamo  # an optimiser loads it: before the forks
 
 from napari_fcn.project import Project
 from napari_fcn.workbench import protocol, run
