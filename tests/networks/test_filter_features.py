@@ -49,7 +49,7 @@ def test_slopes_and_curvatures_are_those_of_the_image(features, number, turned):
 
 def test_a_constant_image_has_no_edge_at_its_border(features):
     found = features(torch.full((1, 1, 32, 48), 0.7))
-    assert found.shape == (1, 256, 16, 24)
+    assert found.shape == (1, 512, 16, 24)
     assert torch.allclose(found, found[:, :, :1, :1].expand_as(found), atol=1e-4)
 
 
@@ -83,8 +83,8 @@ def test_mixtures_are_of_filters_of_deviation_1(channels):
     """Of an image as bright as usual, without slopes, only what is added remains."""
     features = FilterFeatures(channels)
     random = torch.Generator().manual_seed(0)
-    torch.randn(256, 24 * channels, generator=random)
-    added = torch.randn(256, generator=random)
+    torch.randn(512, 40 * channels, generator=random)
+    added = torch.randn(512, generator=random)
     found = features(torch.full((1, channels, 16, 16), 0.4))[0, :, 4, 4]
     assert torch.allclose(found, added.relu(), atol=1e-3)
 
@@ -147,7 +147,7 @@ def test_the_field_is_what_gradients_see(axis):
         after = max(after, int(seen.max()) - 2 * position)
     assert (field.before[axis], field.after[axis]) == (before, after)
     enlarged = receptive_field(nn.Sequential(features, doubling(2)), 2)
-    assert enlarged.size[axis] == 77  # as the docs say
+    assert enlarged.size[axis] == 109  # as the docs say
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -158,13 +158,13 @@ def test_the_classifier_sees_them_with_the_features_of_photographs(channels):
     classifier = photo_classifier(build_network(with_filters))
     photographs = sum(number for _, number in PhotoFeatures.sizes)
     assert without.head.weight.shape[1] == photographs
-    assert classifier.head.weight.shape[1] == photographs + 256
+    assert classifier.head.weight.shape[1] == photographs + 512
     image = torch.rand(1, channels, 32, 48)
     pixels = torch.tensor([0, 47, 777, 32 * 48 - 1])
     seen = classifier.seen_at(image, pixels)
     assert torch.equal(seen[..., :photographs], without.seen_at(image, pixels))
     random = torch.Generator().manual_seed(0)
-    weight = torch.randn(2, photographs + 256, generator=random)
+    weight = torch.randn(2, photographs + 512, generator=random)
     classifier.set_weights(weight, torch.zeros(2))
     logits = classifier(image).flatten(2)[0, :, pixels]
     assert torch.allclose(logits.T, seen[0] @ weight.T, atol=1e-3)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_fcn.networks.blocks import for_channels
+from napari_fcn.networks.line_filters import LineFilters
 from napari_fcn.networks.resizing import doubling, halving
 
 if TYPE_CHECKING:
@@ -16,11 +17,16 @@ if TYPE_CHECKING:
 
 _SCALES = ((0, 0.7), (0, 1.0), (0, 1.6), (1, 1.6), (1, 2.4), (2, 2.4))
 """How often the image was halved, and standard deviation in pixels of that size."""
+_LINES = ((1, 0.8, 3.0), (1, 1.2, 6.0), (2, 0.8, 4.0), (2, 1.5, 5.0))
+"""How often the image was halved, and deviations across and along a line."""
 _ORDERS = ((0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (2, 0))
 """Derivatives along Y and X."""
 _MEAN = (0.4, 0.0, 0.0, 0.0)
 _DEVIATION = (0.25, 0.04, 0.035, 0.035)
 """Of brightness, slope, larger and smaller curvature, about, over images of cells."""
+_LINE_MEAN = (0.4, 0.4, 0.0, 0.0)
+_LINE_DEVIATION = (0.25, 0.25, 0.025, 0.025)
+"""Of the largest and smallest mean and curvature that `LineFilters` find."""
 _REACH = 3.5
 """Deviations at which a filter ends."""
 _MOST_CHANNELS = 8
@@ -34,9 +40,11 @@ class FilterFeatures(nn.Module):
     """Random mixtures of fixed filters, at half the size of the image.
 
     Of each channel, at six widths from 0.7 to 9.6 pixels: brightness, slope, and the
-    two principal curvatures. A linear classifier of many rectified random mixtures of
-    them is about as flexible as a forest (Rahimi & Recht 2009, "Weighted sums of random
-    kitchen sinks"), and part of a network like any other. Training never changes them.
+    two principal curvatures; and what `LineFilters` of four sizes see, whose deviations
+    are 1.6 to 6 pixels across a line and 6 to 20 along it. A linear classifier of many
+    rectified random mixtures of them is about as flexible as a forest (Rahimi & Recht
+    2009, "Weighted sums of random kitchen sinks"), and part of a network like any
+    other. Training never changes them.
 
     Parameters
     ----------
@@ -50,7 +58,7 @@ class FilterFeatures(nn.Module):
         How often the feature maps were halved, and how many there are.
     """
 
-    size = (1, 256)
+    size = (1, 512)
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -60,39 +68,47 @@ class FilterFeatures(nn.Module):
         self.halve = halving(2)
         self.to_half = nn.ModuleList([halving(2), nn.Identity(), doubling(2)])
         self.filters = nn.ModuleList(_Curvatures(seen, s) for _, s in _SCALES)
+        self.lines = nn.ModuleList(LineFilters(seen, *size) for _, *size in _LINES)
         self.mixtures = _mixtures(seen, self.size[1])
         self.requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map an image (N, C, Y, X), about 0 to 1, to (N, 256, Y / 2, X / 2)."""
+        """Map an image (N, C, Y, X), about 0 to 1, to (N, 512, Y / 2, X / 2)."""
         image = self.turns(image[:, : self._channels])
         half = self.halve(image)
         sizes = (image, half, self.halve(half))
+        levels = [level for level, *_ in (*_SCALES, *_LINES)]
         found = [
             self.to_half[level](filters(sizes[level]))
-            for (level, _), filters in zip(_SCALES, self.filters, strict=True)
+            for level, filters in zip(levels, (*self.filters, *self.lines), strict=True)
         ]
         return torch.relu(self.mixtures(torch.cat(found, 1)))
 
 
 def _mixtures(channels: int, number: int) -> nn.Conv2d:
     """Return random mixtures, the same ones each time, for filters of deviation 1."""
-    seen = len(_SCALES) * len(_MEAN) * channels
+    mean = _of_all(channels, _MEAN, _LINE_MEAN)
+    deviation = _of_all(channels, _DEVIATION, _LINE_DEVIATION)
+    seen = len(mean)
     random = torch.Generator().manual_seed(_SEED)
     # in numpy: on the meta device PyTorch would load its compiler for these few lines
     weight, bias = (
         torch.randn(size, generator=random, device="cpu").numpy()
         for size in ((number, seen), (number,))
     )
-    mean, deviation = (
-        np.tile(np.repeat(np.array(kind, np.float32), channels), len(_SCALES))
-        for kind in (_MEAN, _DEVIATION)
-    )
     weight = weight / (seen**0.5 * deviation)
     layer = nn.Conv2d(seen, number, 1)
     values = {"weight": weight[..., None, None], "bias": bias - weight @ mean}
     layer.load_state_dict({k: torch.as_tensor(v) for k, v in values.items()})
     return layer
+
+
+def _of_all(
+    channels: int, of_filters: tuple[float, ...], of_lines: tuple[float, ...]
+) -> NDArray[np.float32]:
+    """Return a number for each filter, of each channel, at each size."""
+    sizes = of_filters * len(_SCALES) + of_lines * len(_LINES)
+    return np.repeat(np.array(sizes, np.float32), channels)
 
 
 def _turns(channels: int, fewer: int) -> nn.Conv2d:
