@@ -70,10 +70,15 @@ class FilterFeatures(nn.Module):
         self.filters = nn.ModuleList(_Curvatures(seen, s) for _, s in _SCALES)
         self.lines = nn.ModuleList(LineFilters(seen, *size) for _, *size in _LINES)
         self.mixtures = _mixtures(seen, self.size[1])
+        self.rectify = nn.ReLU(inplace=True)
         self.requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map an image (N, C, Y, X), about 0 to 1, to (N, 512, Y / 2, X / 2)."""
+        return self.mix(self.respond(image))
+
+    def respond(self, image: Tensor) -> Tensor:
+        """Return what each filter finds, (N, F, Y / 2, X / 2), before it is mixed."""
         image = self.turns(image[:, : self._channels])
         half = self.halve(image)
         sizes = (image, half, self.halve(half))
@@ -82,7 +87,12 @@ class FilterFeatures(nn.Module):
             self.to_half[level](filters(sizes[level]))
             for level, filters in zip(levels, (*self.filters, *self.lines), strict=True)
         ]
-        return torch.relu(self.mixtures(torch.cat(found, 1)))
+        return torch.cat(found, 1)
+
+    def mix(self, found: Tensor) -> Tensor:
+        """Map what filters found (N, F, ., .) to rectified mixtures of it."""
+        mixed: Tensor = self.rectify(self.mixtures(found))
+        return mixed
 
 
 def _mixtures(channels: int, number: int) -> nn.Conv2d:

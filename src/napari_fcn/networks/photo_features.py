@@ -6,12 +6,13 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
 from safetensors.torch import load
 from torch import Tensor, nn
 
 from napari_fcn.networks.blocks import for_channels
 from napari_fcn.networks.filter_features import FilterFeatures
-from napari_fcn.networks.resizing import doubled_at
+from napari_fcn.networks.resizing import made_of
 from napari_fcn.networks.scaled_head import ScaledHead
 
 if TYPE_CHECKING:
@@ -144,12 +145,11 @@ class PhotoClassifier(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map an image (N, C, Y, X), about 0 to 1, to logits (N, K, Y, X)."""
-        logits: Tensor = self.head(self._seen(image))
+        seen: list[Tensor] = self.features(image)
+        if self.filters is not None:
+            seen = [*seen, self.filters(image)]
+        logits: Tensor = self.head(seen)
         return logits
-
-    def _seen(self, image: Tensor) -> list[Tensor]:
-        found: list[Tensor] = self.features(image)
-        return found if self.filters is None else [*found, self.filters(image)]
 
     def set_weights(self, weight: Tensor, bias: Tensor) -> None:
         """Classify by these weights (K, D) and biases (K,) from now on."""
@@ -171,8 +171,19 @@ class PhotoClassifier(nn.Module):
         Tensor
             float32 (N, P, D).
         """
-        # all of it is coarser than the image: no need to enlarge it for a few pixels
-        return doubled_at(self.head.join(self._seen(image), level=1), pixels)
+        # all is coarser than the image: little of it is needed for a few pixels
+        coarse: list[Tensor] = self.features(image)
+        if self.filters is not None:
+            coarse = [*coarse, self.filters.respond(image)]
+        joined = self.head.join(coarse, level=1)
+        places, shares = made_of(pixels, *joined.shape[2:])
+        needed, which = places.unique(return_inverse=True)
+        seen = joined.flatten(2)[..., needed]
+        if self.filters is not None:
+            photographs = seen.shape[1] - coarse[-1].shape[1]
+            mixed = self.filters.mix(seen[:, photographs:, None])[:, :, 0]
+            seen = torch.cat([seen[:, :photographs], mixed], 1)
+        return torch.einsum("ndkp,k->npd", seen[..., which], shares.to(seen.dtype))
 
 
 def photo_classifier(network: nn.Module) -> PhotoClassifier | None:

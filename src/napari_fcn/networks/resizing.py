@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from napari_fcn.networks.blocks import AVERAGE, CONV
@@ -33,29 +34,30 @@ def doubling(ndim: int) -> nn.Module:
     return nn.Upsample(scale_factor=factors, mode=_LINEAR[ndim])
 
 
-def doubled_at(smaller: Tensor, pixels: Tensor) -> Tensor:
-    """Return what `doubling` makes of features, at some pixels only.
+def made_of(pixels: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Return of which smaller pixels `doubling` makes some pixels of a plane.
 
     Parameters
     ----------
-    smaller : Tensor
-        (N, C, Y, X).
     pixels : Tensor
         int64 (P,), places in the flattened plane of 2 Y by 2 X pixels.
+    height, width : int
+        Y and X, of the smaller plane.
 
     Returns
     -------
-    Tensor
-        (N, P, C).
+    places : Tensor
+        int64 (4, P), in the flattened smaller plane.
+    shares : Tensor
+        float32 (4,), how much of a pixel comes from each of its places.
     """
-    height, width = smaller.shape[2:]
-    flat = smaller.flatten(2)
     rows, columns = pixels // (2 * width), pixels % (2 * width)
-    found = flat.new_zeros(*flat.shape[:2], len(pixels))
+    places, shares = [], []
     for near_y, y in ((0.75, rows // 2), (0.25, _beside(rows, height))):
         for near_x, x in ((0.75, columns // 2), (0.25, _beside(columns, width))):
-            found += near_y * near_x * flat[..., y * width + x]
-    return found.mT
+            places.append(y * width + x)
+            shares.append(near_y * near_x)
+    return torch.stack(places), torch.tensor(shares, device=pixels.device)
 
 
 def _beside(places: Tensor, edge: int) -> Tensor:
