@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from napari_fcn.workbench import process
 from napari_fcn.workbench.process import EngineProcess, default_threads
 
 
@@ -33,18 +34,20 @@ def test_the_engine_gives_way_to_the_window():
         engine.close()
 
 
-def connected():
-    """Return an engine that has connected, and only begins to load what it needs."""
+@pytest.fixture
+def engine(monkeypatch):
+    """An engine that has connected, and only begins to load what it needs."""
+    monkeypatch.setattr(process, "_PATIENCE", 60)
     engine = EngineProcess(threads=1, nice=0)
     end = time.monotonic() + 60
     while engine._connection is None:
         assert time.monotonic() < end, "it does not connect"
         time.sleep(0.01)
-    return engine
+    yield engine
+    engine.close()
 
 
-def test_an_engine_that_listens_is_asked_to_end():
-    engine = connected()
+def test_an_engine_that_listens_is_asked_to_end(engine):
     end = time.monotonic() + 90
     while not list(engine.events()):
         assert time.monotonic() < end, "it does not get ready"
@@ -54,8 +57,7 @@ def test_an_engine_that_listens_is_asked_to_end():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
-def test_an_engine_that_still_loads_is_not_waited_for():
-    engine = connected()
+def test_an_engine_that_still_loads_is_not_waited_for(engine):
     engine.close()
-    # not SIGKILL, which comes when waiting was in vain
+    # not SIGKILL, which comes when waiting was in vain, and not 0
     assert engine._process.returncode == -signal.SIGTERM

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from napari_fcn.networks.blocks import kernels_of_each
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -36,20 +38,7 @@ class LineFilters(nn.Module):
 
     def __init__(self, channels: int, across: float, along: float) -> None:
         super().__init__()
-        kernels = _long_kernels(across, along)
-        number, edge = kernels.shape[:2]
-        # what lies beyond the image is as its border, so that there is no edge
-        self.turn = nn.Conv2d(
-            channels,
-            channels * number,
-            edge,
-            padding=edge // 2,
-            padding_mode="replicate",
-            groups=channels,
-            bias=False,
-        )
-        weight = np.tile(kernels[:, np.newaxis], (channels, 1, 1, 1))
-        self.turn.load_state_dict({"weight": torch.as_tensor(weight)})
+        self.turn = kernels_of_each(_long_kernels(across, along), channels)
         self.extremes = _Extremes()
 
     def forward(self, image: Tensor) -> Tensor:
@@ -80,7 +69,7 @@ def _long_kernels(across: float, along: float) -> NDArray[np.float32]:
 
     They are exact where they matter: a Gaussian has the sum 1; across a valley of the
     curvature 1 the second finds the square of `across` (normalised as in
-    `FilterFeatures`), and nothing where an image is flat or even.
+    `FilterFeatures`), and nothing where an image is constant or a ramp.
     """
     reach = round(_REACH * along)
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]

@@ -183,7 +183,7 @@ class PhotoClassifier(nn.Module):
             photographs = seen.shape[1] - coarse[-1].shape[1]
             mixed = self.filters.mix(seen[:, photographs:, None])[:, :, 0]
             seen = torch.cat([seen[:, :photographs], mixed], 1)
-        return torch.einsum("ndkp,k->npd", seen[..., which], shares.to(seen.dtype))
+        return (seen[..., which] * shares[:, None]).sum(2).mT
 
 
 def photo_classifier(network: nn.Module) -> PhotoClassifier | None:

@@ -31,7 +31,9 @@ def main() -> None:
 
     torch.set_num_threads(options["threads"])
     device = warm_up()
-    gc.freeze()  # what is loaded stays: not looked through again, not even at the end
+    # what is loaded stays: it is not looked through again, not even at the end
+    gc.collect()
+    gc.freeze()
     with suppress(OSError):
         connection.send(Ready(device))
         Server(connection).serve()
