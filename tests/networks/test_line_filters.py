@@ -15,7 +15,7 @@ FROM_MIDDLE = np.mgrid[:EDGE, :EDGE] - EDGE // 2
 
 @pytest.fixture(scope="module")
 def filters() -> LineFilters:
-    return LineFilters(1, 1.2, 6.0)
+    return LineFilters(1.2, 6.0)
 
 
 @torch.no_grad()
@@ -51,7 +51,7 @@ def test_ramps_have_no_curvature(filters, angle):
 def test_a_line_is_told_from_what_is_round():
     dark_line = 1.0 - (abs(across(np.pi / 8)) < 2)
     dark_disc = 1.0 - (np.hypot(*FROM_MIDDLE) < 2)
-    small, long = LineFilters(1, 1.2, 1.2), LineFilters(1, 1.2, 6.0)
+    small, long = LineFilters(1.2, 1.2), LineFilters(1.2, 6.0)
     in_small = middle(small, dark_disc)[2] / middle(small, dark_line)[2]
     in_long = middle(long, dark_disc)[2] / middle(long, dark_line)[2]
     assert in_small > 1
@@ -60,9 +60,9 @@ def test_a_line_is_told_from_what_is_round():
 
 def test_channels_are_seen_one_by_one():
     image = torch.rand(2, 3, 24, 32, generator=torch.Generator().manual_seed(0))
-    found = LineFilters(3, 0.8, 3.0)(image)
+    found = LineFilters(0.8, 3.0)(image)
     assert found.shape == (2, 12, 24, 32)
-    alone = LineFilters(1, 0.8, 3.0)
+    alone = LineFilters(0.8, 3.0)
     for channel in range(3):
         expected = alone(image[:, [channel]])
         assert torch.allclose(found[:, channel::3], expected, atol=1e-5)

@@ -13,6 +13,7 @@ from safetensors.torch import save
 
 from napari_fcn.config import ModelConfig
 from napari_fcn.data.files import atomic_path
+from napari_fcn.engine.device import memory_format
 from napari_fcn.errors import UserError
 from napari_fcn.networks import ReceptiveField, build_network, receptive_field
 
@@ -30,7 +31,8 @@ class Model:
     config : ModelConfig
         Task, classes, normalisation and how the network is built.
     network : nn.Module
-        The network with its weights, in evaluation mode.
+        The network with its weights; it is put into evaluation mode, and into the
+        layout in which convolutions are fastest.
     field : ReceptiveField, optional
         Of the network, where it is known already.
     """
@@ -42,7 +44,8 @@ class Model:
         field: ReceptiveField | None = None,
     ) -> None:
         self.config = config
-        self.network = network.eval()
+        layout = memory_format(config.network.ndim)
+        self.network = network.eval().to(memory_format=layout)  # type: ignore[call-overload]
         self._field = field
 
     @property

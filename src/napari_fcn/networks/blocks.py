@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import nn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
 
 CONV: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
 UP_CONV: dict[int, type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]] = {
@@ -101,38 +99,6 @@ def for_channels(kernel: torch.Tensor, channels: int, others: int = 0) -> torch.
         mixed[own, first:channels:step] = 1
     mixed /= mixed.sum(1, keepdim=True)
     return torch.einsum("oi...,ic->oc...", kernel, mixed)
-
-
-def kernels_of_each(kernels: NDArray[np.float32], channels: int) -> nn.Conv2d:
-    """Return a layer that sees each channel of an image by itself, by given kernels.
-
-    What lies beyond the image is as its border, so that there is no edge.
-
-    Parameters
-    ----------
-    kernels : ndarray
-        float32 (F, K, K), K odd.
-    channels : int
-        Of the image.
-
-    Returns
-    -------
-    nn.Conv2d
-        It maps (N, C, Y, X) to (N, C F, Y, X), the F results of a channel together.
-    """
-    number, edge, _ = kernels.shape
-    layer = nn.Conv2d(
-        channels,
-        channels * number,
-        edge,
-        padding=edge // 2,
-        padding_mode="replicate",
-        groups=channels,
-        bias=False,
-    )
-    weight = np.tile(kernels[:, np.newaxis], (channels, 1, 1, 1))
-    layer.load_state_dict({"weight": torch.as_tensor(weight)})
-    return layer
 
 
 def batch_norms(network: nn.Module) -> Iterator[nn.modules.batchnorm._BatchNorm]:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_fcn.networks.blocks import for_channels, kernels_of_each
+from napari_fcn.networks.blocks import for_channels
+from napari_fcn.networks.each_channel import EachChannel
 from napari_fcn.networks.line_filters import LineFilters
 from napari_fcn.networks.resizing import doubling, halving
 
@@ -67,8 +68,8 @@ class FilterFeatures(nn.Module):
         self.turns = _turns(channels, seen) if seen < channels else nn.Identity()
         self.halve = halving(2)
         self.to_half = nn.ModuleList([halving(2), nn.Identity(), doubling(2)])
-        self.filters = nn.ModuleList(_Curvatures(seen, s) for _, s in _SCALES)
-        self.lines = nn.ModuleList(LineFilters(seen, *size) for _, *size in _LINES)
+        self.filters = nn.ModuleList(_Curvatures(s) for _, s in _SCALES)
+        self.lines = nn.ModuleList(LineFilters(*size) for _, *size in _LINES)
         self.mixtures = _mixtures(seen, self.size[1])
         self.rectify = nn.ReLU(inplace=True)
         self.requires_grad_(False)
@@ -138,15 +139,13 @@ class _Curvatures(nn.Module):
 
     Parameters
     ----------
-    channels : int
-        Of the image.
     deviation : float
         Of the Gaussian, in pixels.
     """
 
-    def __init__(self, channels: int, deviation: float) -> None:
+    def __init__(self, deviation: float) -> None:
         super().__init__()
-        self.derive = kernels_of_each(_gaussian_derivatives(deviation), channels)
+        self.derive = EachChannel(_gaussian_derivatives(deviation))
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (N, C, Y, X) to (N, 4 C, Y, X)."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_fcn.networks.blocks import kernels_of_each
+from napari_fcn.networks.each_channel import EachChannel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,15 +30,13 @@ class LineFilters(nn.Module):
 
     Parameters
     ----------
-    channels : int
-        Of the image.
     across, along : float
         Standard deviations of the Gaussian, in pixels.
     """
 
-    def __init__(self, channels: int, across: float, along: float) -> None:
+    def __init__(self, across: float, along: float) -> None:
         super().__init__()
-        self.turn = kernels_of_each(_long_kernels(across, along), channels)
+        self.turn = EachChannel(_long_kernels(across, along))
         self.extremes = _Extremes()
 
     def forward(self, image: Tensor) -> Tensor:
