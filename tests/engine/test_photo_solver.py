@@ -353,3 +353,56 @@ def test_where_memory_is_short_crops_are_smaller_or_they_say_nothing(edge, monke
     told = trainer.live_model().config.training
     assert ("photographs_solved_on" in told) == solved
     assert np.isfinite(trainer.step())
+
+
+def biases(trainer: Trainer) -> torch.Tensor:
+    return photo_classifier(trainer.live_model().network).head.bias.clone()
+
+
+def uneven(*, painted: int) -> LabelledImage:
+    """As `stripes`, with a sixth of the image for the coarse ones."""
+    item = stripes()
+    y, x = np.mgrid[:96, :96]
+    image = np.where(y < 16, x // 8 % 2, x // 2 % 2).astype(np.float32)
+    image += np.random.default_rng(0).normal(0, 0.1, image.shape).astype(np.float32)
+    item.labels[...] = 0
+    for row in range(painted):
+        item.labels[2 + 3 * row, 10:80] = 2
+        item.labels[86 - 8 * row, 10:80] = 1
+    return LabelledImage(ImageSource(image, Axes.of("YX"), 2, "uneven"), item.labels)
+
+
+@pytest.mark.parametrize("painted", [1, 3])
+def test_what_takes_more_of_the_image_is_the_more_likely(painted, monkeypatch):
+    item = uneven(painted=painted)
+    found = start(item)
+    monkeypatch.setattr("napari_fcn.engine.photo_solver._FREQUENT", 0)
+    without = start(item)
+    assert torch.equal(opinion(found), opinion(without))
+    predicted = without.live_model().predict(item.image.data)
+    rare = (predicted == 2).mean()
+    odds = np.log((1 - rare) / rare)
+    assert odds > 0.5
+    more, less = biases(found) - biases(without)
+    # a fifth of it, in the mean with the U-Net; a thousand pixels are believed
+    wanted = 0.2 * odds * 140 * painted / 1000
+    assert (more - less).item() / 3 == pytest.approx(wanted, rel=0.3)
+
+
+def test_a_class_that_is_predicted_nowhere_stays_possible():
+    item = stripes()
+    trainer = start(item, classes_from_values([1, 2, 3]))
+    assert torch.isfinite(biases(trainer)).all()
+
+
+def test_without_memory_to_look_at_images_it_is_solved_all_the_same(monkeypatch):
+    def fail(self, crop, most):
+        raise torch.OutOfMemoryError("out of memory")
+
+    wanted = start(stripes())
+    monkeypatch.setattr("napari_fcn.engine.tasks.base.Task.annotated_crops", fail)
+    trainer = start(stripes())
+    assert torch.equal(opinion(trainer), opinion(wanted))
+    assert not torch.equal(biases(trainer), biases(wanted))
+    mine = photo_classifier(trainer.current_network).head.bias
+    assert torch.equal(mine, biases(trainer))

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
 
 from napari_fcn.engine.device import free_cache, is_out_of_memory
 from napari_fcn.engine.head_solver import much_changed
 from napari_fcn.engine.solved_head import (
     solve_logistic,
     suited_penalty,
+    trusted,
     with_unseen,
 )
 from napari_fcn.engine.tasks.base import Look
-from napari_fcn.networks.photo_features import photo_classifier
+from napari_fcn.networks.photo_features import PHOTO_SHARE, photo_classifier
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor, nn
 
     from napari_fcn.engine.augmentation import Augmenter
     from napari_fcn.engine.tasks import Task
     from napari_fcn.networks.photo_features import PhotoClassifier
+
+_Result = TypeVar("_Result")
 
 _STRICTER = 10.0
 """How many times the penalty on features of a body; these are many more."""
@@ -32,6 +37,11 @@ _PIXELS = 24000
 """Painted pixels of all classes, at the most, that it is solved from."""
 _CROPS = 32
 """Crops, at the most, that it looks at."""
+_GLANCES = 4
+"""Crops that tell how much of the images each class takes."""
+_LEAST_SHARE = 0.01
+_FREQUENT = 0.2
+"""How much of the logarithm of its share is added to the logit of a class."""
 _WORTH, _KEPT = "photographs_solved_on", "photographs_kept"
 """A model file says on how many pixels, and whether for other images than these."""
 
@@ -65,6 +75,12 @@ class PhotoSolver:
     It is solved from painted pixels when a run starts, and again when a class has its
     first stroke or has lost its last, or when a tenth of what is painted was added or
     erased. Pixels that are for testing only do not count.
+
+    For that each class counts the same, however rare it is. What is frequent is the
+    more likely anywhere, so some of the logarithm of the share that each class takes of
+    the images, as the network predicts it at first, is added to the logits (a part of
+    the correction of Saerens et al. 2002, "Adjusting the outputs of a classifier to new
+    a priori probabilities"); with few pixels painted less.
 
     Parameters
     ----------
@@ -113,19 +129,21 @@ class PhotoSolver:
         if not self._is_time(now):
             return
         self._tried_on = now
-        for crop in dict.fromkeys(map(tuple, crops)):
-            try:
-                solved = self._solved(classifier, crop, augment)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                free_cache(augment.device)
-                continue
-            if solved is not None:
-                classifier.set_weights(*solved)
-                other.set_weights(*solved)
-                self._worth, self._kept = _worth(now), False
+        both = (classifier, other)
+        wanted = list(dict.fromkeys(map(tuple, crops)))
+        solved = _first_that_fits(
+            lambda crop: self._solved(classifier, crop, augment), wanted, augment
+        )
+        if solved is None:
             return
+        weight, bias, trust = solved
+        _set_weights(both, weight, bias)
+        self._worth, self._kept = _worth(now), False
+        shares = _first_that_fits(
+            lambda crop: self._shares(average, crop, augment), wanted[-1:], augment
+        )
+        if shares is not None:
+            _set_weights(both, weight, bias + trust * _favour(shares))
 
     def _is_time(self, now: Sequence[int]) -> bool:
         if self._kept and _worth(now) < self._worth:
@@ -137,8 +155,11 @@ class PhotoSolver:
 
     def _solved(
         self, classifier: PhotoClassifier, crop: Sequence[int], augment: Augmenter
-    ) -> tuple[Tensor, Tensor] | None:
-        """Return weight and bias for what is painted, if two classes are."""
+    ) -> tuple[Tensor, Tensor, float] | None:
+        """Return weight and bias for what is painted, if two classes are.
+
+        And how far these pixels are believed.
+        """
         number = len(self._task.config.classes)
         look = Look(crops=_CROPS, pixels=max(1, _PIXELS // (_CROPS * number)))
         features, classes = self._task.painted_features(
@@ -149,7 +170,52 @@ class PhotoSolver:
             return None
         penalty = _STRICTER * suited_penalty(indices)
         solved = solve_logistic(features[0], indices, penalty, _LEAST_DEVIATION)
-        return with_unseen(*solved, there, number)
+        weight, bias = with_unseen(*solved, there, number)
+        return weight, bias, trusted(indices)
+
+    def _shares(
+        self, network: nn.Module, crop: Sequence[int], augment: Augmenter
+    ) -> Tensor:
+        """Return how much of the images each class takes as a network predicts it."""
+        number = len(self._task.config.classes)
+        pixels = torch.zeros(number, dtype=torch.int64)
+        with torch.inference_mode():
+            for image in self._task.annotated_crops(crop, _GLANCES):
+                logits = network(torch.from_numpy(image)[None].to(augment.device))
+                found = logits[0].argmax(0).flatten().cpu()
+                pixels += torch.bincount(found, minlength=number)
+        return pixels / pixels.sum()
+
+
+def _favour(shares: Tensor) -> Tensor:
+    """Return what to add to the biases of a classifier, given the shares of classes.
+
+    What is seen is a mean in which the classifier has one part only.
+    """
+    return _FREQUENT / PHOTO_SHARE * shares.clamp(min=_LEAST_SHARE).log()
+
+
+def _set_weights(
+    classifiers: Sequence[PhotoClassifier], weight: Tensor, bias: Tensor
+) -> None:
+    for classifier in classifiers:
+        classifier.set_weights(weight, bias)
+
+
+def _first_that_fits(
+    action: Callable[[tuple[int, ...]], _Result],
+    crops: Sequence[tuple[int, ...]],
+    augment: Augmenter,
+) -> _Result | None:
+    """Do something with the first of these crops that memory suffices for."""
+    for crop in crops:
+        try:
+            return action(crop)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            free_cache(augment.device)
+    return None
 
 
 def _worth(pixels: Sequence[int]) -> int:

@@ -219,6 +219,21 @@ class Task(ABC):
         """
         raise NotImplementedError
 
+    def annotated_crops(
+        self, crop: Sequence[int], most: int
+    ) -> Iterator[NDArray[np.float32]]:
+        """Read crops (C, *spatial) of what is annotated, from all over it.
+
+        Parameters
+        ----------
+        crop : sequence of int
+            Edge per spatial axis.
+        most : int
+            How many.
+        """
+        for image, _ in self._sampler.cover(crop, most):
+            yield image
+
     def resume(self, config: ModelConfig) -> bool:
         """Go on with a model of an earlier run, if it is of the same kind.
 
