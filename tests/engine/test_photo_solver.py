@@ -18,6 +18,7 @@ from napari_fcn.engine.checkpoint import load_checkpoint
 from napari_fcn.engine.model import Model, load_model
 from napari_fcn.engine.photo_solver import PhotoSolver, known_before
 from napari_fcn.engine.trainer import Trainer
+from napari_fcn.errors import UserError
 from napari_fcn.networks.photo_features import photo_classifier
 
 CLASSES = classes_from_values([1, 2])
@@ -372,27 +373,53 @@ def uneven(*, painted: int) -> LabelledImage:
     return LabelledImage(ImageSource(image, Axes.of("YX"), 2, "uneven"), item.labels)
 
 
+def favours(item: LabelledImage, monkeypatch, classes=CLASSES) -> np.ndarray:
+    """What is added to the logits of classes for what they take of the image."""
+    with_shares = start(item, classes)
+    with monkeypatch.context() as patched:
+        patched.setattr("napari_fcn.engine.photo_solver._FREQUENT", 0)
+        without = start(item, classes)
+    assert torch.equal(opinion(with_shares), opinion(without))
+    return (biases(with_shares) - biases(without)).numpy() / 3
+
+
 @pytest.mark.parametrize("painted", [1, 3])
 def test_what_takes_more_of_the_image_is_the_more_likely(painted, monkeypatch):
-    item = uneven(painted=painted)
-    found = start(item)
-    monkeypatch.setattr("napari_fcn.engine.photo_solver._FREQUENT", 0)
-    without = start(item)
-    assert torch.equal(opinion(found), opinion(without))
-    predicted = without.live_model().predict(item.image.data)
-    rare = (predicted == 2).mean()
-    odds = np.log((1 - rare) / rare)
-    assert odds > 0.5
-    more, less = biases(found) - biases(without)
-    # a fifth of it, in the mean with the U-Net; a thousand pixels are believed
-    wanted = 0.2 * odds * 140 * painted / 1000
-    assert (more - less).item() / 3 == pytest.approx(wanted, rel=0.3)
+    more, less = favours(uneven(painted=painted), monkeypatch)
+    # a fifth of the logarithm of 5; a thousand pixels are believed
+    wanted = 0.2 * np.log(5) * 140 * painted / 1000
+    assert more - less == pytest.approx(wanted, rel=0.3)
 
 
-def test_a_class_that_is_predicted_nowhere_stays_possible():
+def test_a_class_that_is_predicted_nowhere_stays_possible(monkeypatch):
     item = stripes()
-    trainer = start(item, classes_from_values([1, 2, 3]))
-    assert torch.isfinite(biases(trainer)).all()
+    item.labels[0, 0] = 3
+    *_, rare = favours(item, monkeypatch, classes_from_values([1, 2, 3]))
+    assert -0.2 * np.log(100) <= rare < 0
+
+
+def test_dense_masks_tell_what_is_frequent(monkeypatch):
+    item = stripes()
+    item.labels[...] = 1
+    item.labels[:, :12] = 2
+    dense = LabelledImage(item.image, item.labels, dense=True)
+    more, less = favours(dense, monkeypatch)
+    assert more - less == pytest.approx(0.2 * np.log(7), rel=1e-3)
+
+
+def test_to_look_at_shares_does_not_change_what_is_learned_from(monkeypatch):
+    item = stripes()
+
+    def crops() -> torch.Tensor:
+        trainer = start(item)
+        image, _ = trainer.task.batch(
+            2, (32, 32), trainer._augment, torch.device("cpu")
+        )
+        return image
+
+    seen = crops()
+    monkeypatch.setattr(PhotoSolver, "_shares", lambda *_: torch.ones(2) / 2)
+    assert torch.equal(crops(), seen)
 
 
 def test_without_memory_to_look_at_images_it_is_solved_all_the_same(monkeypatch):
@@ -400,9 +427,17 @@ def test_without_memory_to_look_at_images_it_is_solved_all_the_same(monkeypatch)
         raise torch.OutOfMemoryError("out of memory")
 
     wanted = start(stripes())
-    monkeypatch.setattr("napari_fcn.engine.tasks.base.Task.annotated_crops", fail)
+    monkeypatch.setattr("napari_fcn.engine.tasks.base.Task.crops_anywhere", fail)
     trainer = start(stripes())
     assert torch.equal(opinion(trainer), opinion(wanted))
     assert not torch.equal(biases(trainer), biases(wanted))
     mine = photo_classifier(trainer.current_network).head.bias
     assert torch.equal(mine, biases(trainer))
+
+
+def test_a_run_whose_weights_do_not_fit_is_said_to_be_damaged():
+    checkpoint = start(stripes()).checkpoint(0.0)
+    name = next(n for n in checkpoint.tensors if n.startswith("network.photographs"))
+    checkpoint.tensors[f"{name}.other"] = checkpoint.tensors.pop(name)
+    with pytest.raises(UserError, match="start training anew"):
+        start(stripes(), resume=checkpoint)

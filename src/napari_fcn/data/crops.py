@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import chain, cycle, islice, zip_longest
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -235,6 +235,37 @@ class CropSampler:
             own = np.full_like(target, self._targets.nothing)
             own[part_of_all] = target[part_of_all]
             yield image, own
+
+    def anywhere(
+        self, crop: Sequence[int], most: int, seed: int
+    ) -> Iterator[NDArray[np.float32]]:
+        """Read crops at random places of what is annotated somewhere.
+
+        Parameters
+        ----------
+        crop : sequence of int
+            Edge per spatial axis.
+        most : int
+            How many at the most; samples take turns.
+        seed : int
+            Of the places, so that training goes on as without it.
+
+        Yields
+        ------
+        image : ndarray
+            float32 (C, *crop).
+        """
+        random = np.random.default_rng(seed)
+        keys = list(dict.fromkeys(key for places in self._places for key, _ in places))
+        random.shuffle(keys)
+        known = set()
+        for key in islice(cycle(keys), most):
+            centre = random.integers(0, self._targets.spatial_shape(key[0]))
+            image, box = self.read_image(key, centre, crop)
+            place = (key, *((edges.start, edges.stop) for edges in box))
+            if place not in known:
+                known.add(place)
+                yield image
 
     def _parts(
         self, core: NDArray[np.integer[Any]], most: int

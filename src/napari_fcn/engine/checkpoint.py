@@ -12,6 +12,7 @@ from safetensors.torch import save
 
 from napari_fcn.config import ModelConfig
 from napari_fcn.data.files import atomic_path
+from napari_fcn.engine.device import in_fast_layout
 from napari_fcn.engine.model import Model, load_model
 from napari_fcn.errors import UserError
 from napari_fcn.networks import build_network
@@ -71,14 +72,23 @@ class Checkpoint:
             network.load_state_dict(self.part("average"))
         except RuntimeError as error:
             raise _damaged("the checkpoint") from error
-        return Model(self.config, network)
+        return Model(self.config, in_fast_layout(network, self.config.network.ndim))
 
     def unpack(
         self, network: nn.Module, average: nn.Module, optimiser: Optimizer
     ) -> None:
-        """Put back what `pack` took from a network, its average and its optimiser."""
-        network.load_state_dict(self.part("network"))
-        average.load_state_dict(self.part("average"))
+        """Put back what `pack` took from a network, its average and its optimiser.
+
+        Raises
+        ------
+        UserError
+            If the weights do not fit the network they are said to be of.
+        """
+        try:
+            network.load_state_dict(self.part("network"))
+            average.load_state_dict(self.part("average"))
+        except RuntimeError as error:
+            raise _damaged("the checkpoint") from error
         state: dict[int, dict[str, torch.Tensor]] = {}
         for key, tensor in self.part("optimiser").items():
             number, name = key.split(".")

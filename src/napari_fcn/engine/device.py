@@ -13,6 +13,8 @@ from napari_fcn.errors import UserError
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from torch import nn
+
     from napari_fcn.config import DeviceName, Precision
 
 
@@ -122,3 +124,8 @@ def free_cache(device: torch.device) -> None:
 def memory_format(ndim: int) -> torch.memory_format:
     """Return the channels-last layout, in which convolutions are fastest."""
     return torch.channels_last if ndim == 2 else torch.channels_last_3d
+
+
+def in_fast_layout(network: nn.Module, ndim: int) -> nn.Module:
+    """Return a network with its kernels in the layout of `memory_format`, in place."""
+    return network.to(memory_format=memory_format(ndim))  # type: ignore[call-overload]

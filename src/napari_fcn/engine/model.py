@@ -13,7 +13,7 @@ from safetensors.torch import save
 
 from napari_fcn.config import ModelConfig
 from napari_fcn.data.files import atomic_path
-from napari_fcn.engine.device import memory_format
+from napari_fcn.engine.device import in_fast_layout
 from napari_fcn.errors import UserError
 from napari_fcn.networks import ReceptiveField, build_network, receptive_field
 
@@ -31,8 +31,7 @@ class Model:
     config : ModelConfig
         Task, classes, normalisation and how the network is built.
     network : nn.Module
-        The network with its weights; it is put into evaluation mode, and into the
-        layout in which convolutions are fastest.
+        The network with its weights; it is put into evaluation mode.
     field : ReceptiveField, optional
         Of the network, where it is known already.
     """
@@ -44,8 +43,7 @@ class Model:
         field: ReceptiveField | None = None,
     ) -> None:
         self.config = config
-        layout = memory_format(config.network.ndim)
-        self.network = network.eval().to(memory_format=layout)  # type: ignore[call-overload]
+        self.network = network.eval()
         self._field = field
 
     @property
@@ -112,7 +110,7 @@ def load_model(path: Path | str) -> Model:
             f"{path.name} is damaged or not a model file ({error}); take another copy."
         ) from error
     network.load_state_dict(state, assign=True)
-    return Model(config, network)
+    return Model(config, in_fast_layout(network, config.network.ndim))
 
 
 def _read_config(path: Path, metadata: dict[str, str]) -> ModelConfig:

@@ -37,9 +37,10 @@ _PIXELS = 24000
 """Painted pixels of all classes, at the most, that it is solved from."""
 _CROPS = 32
 """Crops, at the most, that it looks at."""
-_GLANCES = 4
+_GLANCES = 6
 """Crops that tell how much of the images each class takes."""
 _LEAST_SHARE = 0.01
+"""That of a class that they do not show."""
 _FREQUENT = 0.2
 """How much of the logarithm of its share is added to the logit of a class."""
 _WORTH, _KEPT = "photographs_solved_on", "photographs_kept"
@@ -78,9 +79,11 @@ class PhotoSolver:
 
     For that each class counts the same, however rare it is. What is frequent is the
     more likely anywhere, so some of the logarithm of the share that each class takes of
-    the images, as the network predicts it at first, is added to the logits (a part of
-    the correction of Saerens et al. 2002, "Adjusting the outputs of a classifier to new
-    a priori probabilities"); with few pixels painted less.
+    the images is added to the logits: a part of the correction of Saerens et al. 2002,
+    "Adjusting the outputs of a classifier to new a priori probabilities". With few
+    pixels painted it is less. Dense masks tell the shares; otherwise they are what the
+    classifier predicts without it, on a few crops; where memory is short for these
+    there is none.
 
     Parameters
     ----------
@@ -140,7 +143,7 @@ class PhotoSolver:
         _set_weights(both, weight, bias)
         self._worth, self._kept = _worth(now), False
         shares = _first_that_fits(
-            lambda crop: self._shares(average, crop, augment), wanted[-1:], augment
+            lambda crop: self._shares(classifier, crop, augment), wanted[-1:], augment
         )
         if shares is not None:
             _set_weights(both, weight, bias + trust * _favour(shares))
@@ -174,17 +177,28 @@ class PhotoSolver:
         return weight, bias, trusted(indices)
 
     def _shares(
-        self, network: nn.Module, crop: Sequence[int], augment: Augmenter
+        self, classifier: PhotoClassifier, crop: Sequence[int], augment: Augmenter
     ) -> Tensor:
-        """Return how much of the images each class takes as a network predicts it."""
+        """Return how much of the images each class takes, (K,)."""
+        annotations = self._task.annotations
+        if all(item.dense for item in annotations.images):
+            pixels = torch.tensor(annotations.class_pixels(testing=False))
+        else:
+            pixels = self._predicted_pixels(classifier, crop, augment)
+        return pixels / pixels.sum()
+
+    def _predicted_pixels(
+        self, classifier: PhotoClassifier, crop: Sequence[int], augment: Augmenter
+    ) -> Tensor:
+        """Return how many pixels of some crops a classifier takes for each class."""
         number = len(self._task.config.classes)
         pixels = torch.zeros(number, dtype=torch.int64)
         with torch.inference_mode():
-            for image in self._task.annotated_crops(crop, _GLANCES):
-                logits = network(torch.from_numpy(image)[None].to(augment.device))
+            for image in self._task.crops_anywhere(crop, _GLANCES):
+                logits = classifier(torch.from_numpy(image)[None].to(augment.device))
                 found = logits[0].argmax(0).flatten().cpu()
                 pixels += torch.bincount(found, minlength=number)
-        return pixels / pixels.sum()
+        return pixels
 
 
 def _favour(shares: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ class Trainer:
         self.step_number = 0
         taken = self._build(init)
         self._faults = 0
-        self._said_settled = False
+        self._settled = False
         self._best = BestWeights()
         if self.resumed is not None:
             self._restore(self.resumed)
@@ -404,13 +404,16 @@ class Trainer:
             group["lr"] = self.config.learning_rate * factor
 
     def _say_if_settled(self, settling: float) -> None:
-        """Tell once that waiting does not help any more."""
-        if settling <= FLOOR and not self._said_settled:
-            self._said_settled = True
-            self._say(
-                "What you painted is learned. Paint where the prediction is wrong, "
-                "or stop."
-            )
+        """Tell when waiting does not help any more, and when it does again."""
+        settled = settling <= FLOOR
+        if settled == self._settled:
+            return
+        self._settled = settled
+        self._say(
+            "What you painted is learned. Paint where the prediction is wrong, or stop."
+            if settled
+            else "Learning from what you painted now."
+        )
 
     def _from_before(self, image: Tensor, output: Tensor, target: Tensor) -> Tensor:
         """Return how far a network is from what it knew where nothing is annotated."""

@@ -219,20 +219,19 @@ class Task(ABC):
         """
         raise NotImplementedError
 
-    def annotated_crops(
+    def crops_anywhere(
         self, crop: Sequence[int], most: int
     ) -> Iterator[NDArray[np.float32]]:
-        """Read crops (C, *spatial) of what is annotated, from all over it.
+        """Read crops (C, *crop) at random places of what is annotated somewhere.
 
         Parameters
         ----------
         crop : sequence of int
             Edge per spatial axis.
         most : int
-            How many.
+            How many at the most.
         """
-        for image, _ in self._sampler.cover(crop, most):
-            yield image
+        return self._sampler.anywhere(crop, most, self.seed)
 
     def resume(self, config: ModelConfig) -> bool:
         """Go on with a model of an earlier run, if it is of the same kind.
