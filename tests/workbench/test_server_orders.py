@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from napari_fcn.data.axes import Axes
 from napari_fcn.data.store import ChunkStore
 from napari_fcn.engine.events import Finished, Message, Started, Stepped
 from napari_fcn.engine.model import Model
+from napari_fcn.engine.schedule import FLOOR
 from napari_fcn.networks import build_network
 from napari_fcn.project import Project
 from napari_fcn.workbench import protocol
@@ -305,3 +307,46 @@ def test_areas_for_testing_reach_a_run(mine):
     window.when(step(6), protocol.Stop())
     window.serve()
     assert window.heard(Finished) == [Finished("stopped")]
+
+
+class PatientWindow(Window):
+    """It gives further orders whenever the engine waits, and gives up at step 40."""
+
+    def __init__(self, *orders, when_it_waits) -> None:
+        super().__init__(*orders)
+        self._next = deque(when_it_waits)
+
+    def poll(self, wait) -> bool:
+        """Tell whether there is an order."""
+        if wait and not self._orders and self._next:
+            self._orders.append(self._next.popleft()())
+        return super().poll(wait)
+
+    def send(self, event) -> None:
+        """Note what the engine tells."""
+        super().send(event)
+        if step(40)(event):
+            self._orders.append(protocol.Shutdown())
+
+
+def test_what_is_learned_rests_until_something_is_painted(mine, monkeypatch):
+    monkeypatch.setattr(
+        "napari_fcn.engine.trainer.settling_factor",
+        lambda since: FLOOR if since >= 2 else 1.0,
+    )
+    mine.update(network=NetworkConfig(photo_features=False))
+    image = mine.record.images[0]
+
+    def correct():
+        labels = image.labels(mine.folder)
+        labels[0, 40:44] = 1
+        return protocol.Painted(image.key, labels.flush()[0])
+
+    endless = replace(train(mine), seconds=None)
+    window = PatientWindow(endless, when_it_waits=[correct])
+    window.serve()
+    told = [e.text for e in window.heard(Message)]
+    told = [text for text in told if "you painted" in text]
+    assert [text.split()[0] for text in told] == ["What", "Learning", "What"]
+    assert 5 <= max(e.step for e in window.heard(Stepped)) <= 10
+    assert window.heard(Finished)[-1].reason == "stopped"

@@ -415,6 +415,11 @@ class Trainer:
             else "Learning from what you painted now."
         )
 
+    @property
+    def settled(self) -> bool:
+        """Whether further steps change nothing until something is painted."""
+        return self._settled and settling_factor(self._since_change) <= FLOOR
+
     def _from_before(self, image: Tensor, output: Tensor, target: Tensor) -> Tensor:
         """Return how far a network is from what it knew where nothing is annotated."""
         with torch.no_grad(), self.compute.autocast():

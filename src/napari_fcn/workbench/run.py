@@ -122,6 +122,11 @@ class Run:
         self.cancel.cancel()
 
     @property
+    def rests(self) -> bool:
+        """Whether it takes no steps: it was told to wait, or has learned all."""
+        return self.paused or (self.trainer is not None and self.trainer.settled)
+
+    @property
     def compute(self) -> Compute | None:
         """Where it trains, once it does."""
         return self.trainer.compute if self.trainer is not None else None
@@ -133,7 +138,7 @@ class Run:
             self.trainer.live_model(),
             self.trainer.compute,
             self.trainer.step_number,
-            learning=not self.paused,
+            learning=not self.rests,
             current=self.trainer.current_network,
         )
 

@@ -206,19 +206,20 @@ class Server:
         return bool(self._waiting) and isinstance(self._waiting[0], protocol.UseModel)
 
     def _between_steps(self) -> None:
-        """Serve the window between two steps; while paused, do nothing else."""
+        """Serve the window between two steps; while the run rests, do nothing else."""
         run = self._run
         assert run is not None
         self._pump()
         self._show()
         self._jobs_of_a_run()
-        if run.paused:
+        if run.rests:
             run.keep()
-        while run.paused and not run.cancel.cancelled:
             run.refresh()
+        while run.rests and not run.cancel.cancelled:
             worked = self._show()
             self._jobs_of_a_run()
             self._pump(0.0 if worked else _IDLE_WAIT)
+            run.refresh()
 
     def _jobs_of_a_run(self) -> None:
         """Apply or export while a run waits, but not what comes after another model."""
