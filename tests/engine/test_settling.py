@@ -45,3 +45,9 @@ def test_one_is_told_when_waiting_does_not_help_and_when_it_does_again(monkeypat
     for _ in range(3):
         trainer.step()
     assert [("is learned" in text) for text in said[-3:]] == [True, False, True]
+    assert trainer.settled
+    trainer.refresh({0: None})
+    assert trainer.settled
+    item.labels[40, 4:60], item.labels[44, 4:60] = 0, 1  # as many pixels as before
+    trainer.refresh({0: None})
+    assert not trainer.settled

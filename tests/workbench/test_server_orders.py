@@ -17,7 +17,7 @@ from napari_fcn.config import (
 from napari_fcn.data import samples
 from napari_fcn.data.axes import Axes
 from napari_fcn.data.store import ChunkStore
-from napari_fcn.engine.events import Finished, Message, Started, Stepped
+from napari_fcn.engine.events import Finished, Message, Scored, Started, Stepped
 from napari_fcn.engine.model import Model
 from napari_fcn.engine.schedule import FLOOR
 from napari_fcn.networks import build_network
@@ -349,4 +349,22 @@ def test_what_is_learned_rests_until_something_is_painted(mine, monkeypatch):
     told = [text for text in told if "you painted" in text]
     assert [text.split()[0] for text in told] == ["What", "Learning", "What"]
     assert 5 <= max(e.step for e in window.heard(Stepped)) <= 10
+    assert len(window.heard(protocol.Rested)) == 2
+    assert mine.model.is_file()
     assert window.heard(Finished)[-1].reason == "stopped"
+
+
+def test_what_it_rests_on_is_scored_again_where_it_is_not_learned(mine, monkeypatch):
+    """As for strokes that are for testing only."""
+    monkeypatch.setattr("napari_fcn.engine.trainer.settling_factor", lambda _: FLOOR)
+    mine.update(network=NetworkConfig(photo_features=False))
+    image = mine.record.images[0]
+    region = (slice(0, 1), slice(0, SIZE), slice(0, SIZE))
+    window = PatientWindow(
+        replace(train(mine), seconds=None),
+        when_it_waits=[lambda: protocol.Painted(image.key, region)],
+    )
+    window.serve()
+    kinds = [type(e) for e in window.told if isinstance(e, Scored | protocol.Rested)]
+    assert kinds == [Scored, protocol.Rested, Scored, Scored]
+    assert max(e.step for e in window.heard(Stepped)) == 1

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from napari_fcn.config import see_alike
+from napari_fcn.data.crops import fingerprint
 from napari_fcn.data.normalisation import measure
 from napari_fcn.engine.augmentation import Augmenter
 from napari_fcn.engine.best import BestWeights
@@ -117,6 +118,7 @@ class Trainer:
         self.task.start(self._cache, self._seed)
         self.compute = choose_compute(config.device, config.precision)
         self._painted = self._count_painted()
+        self._seen = fingerprint(self.task.targets)
         self._heads = HeadSolver(self.task)
         self._shares = HeldShares()
         self.step_number = 0
@@ -323,9 +325,11 @@ class Trainer:
         self.forget_scores()
 
     def _notice_strokes(self) -> None:
-        """Begin to learn anew if there is more or less to learn from."""
-        before, self._painted = self._painted, self._count_painted()
-        if self._painted != before:
+        """Begin to learn anew if there is something else to learn from."""
+        before = self._painted, self._seen
+        self._painted = self._count_painted()
+        self._seen = fingerprint(self.task.targets)
+        if (self._painted, self._seen) != before:
             self._changed_at = self.step_number
             self._shares.forget()
 
@@ -417,7 +421,7 @@ class Trainer:
 
     @property
     def settled(self) -> bool:
-        """Whether further steps change nothing until something is painted."""
+        """Whether steps are as small as they become until something is painted."""
         return self._settled and settling_factor(self._since_change) <= FLOOR
 
     def _from_before(self, image: Tensor, output: Tensor, target: Tensor) -> Tensor:

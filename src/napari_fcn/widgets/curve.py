@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyqtgraph as pg
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_fcn.project.history import Timeline, smoothed
@@ -54,6 +55,9 @@ class Curve(QWidget):
         )
         self._right.addItem(self._score_line)
         item.vb.sigResized.connect(self._align)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(self._draw)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.plot)
@@ -90,6 +94,8 @@ class Curve(QWidget):
     def _draw(self) -> None:
         now = time.monotonic()
         if now - self._drawn < _DRAW_EVERY:
+            if not self._later.isActive():
+                self._later.start(round(1000 * _DRAW_EVERY))
             return
         self._drawn = now
         for line, points in (

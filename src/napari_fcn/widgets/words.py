@@ -40,6 +40,8 @@ def state_text(status: Status) -> str:
         return "The engine has stopped."
     if not status.warm:
         return "The engine is starting…"
+    if status.state == "training" and status.resting:
+        return f"Learned what is painted – step {status.step}, {_time(status.seconds)}"
     if status.state in ("training", "stopping"):
         speed = f", {status.speed:.1f} steps/s" if status.speed else ""
         return f"Learning{where} – step {status.step}, {_time(status.seconds)}{speed}"

@@ -66,6 +66,7 @@ class EngineClient:
             Stepped: self._on_step,
             Scored: self._on_scored,
             Message: lambda e: self.said.emit(e.text),
+            protocol.Rested: self._on_rested,
             protocol.Paused: lambda _: self._set(state="paused", speed=0.0),
             protocol.Resumed: self._on_resumed,
             protocol.Shown: self._on_shown,
@@ -141,19 +142,24 @@ class EngineClient:
             latest = (event.step - before) / (now - then)
             speed = _SMOOTH * speed + (1 - _SMOOTH) * latest if speed else latest
         self._last_step = (now, event.step)
-        self._set(step=event.step, seconds=event.seconds, speed=speed)
+        progress = {"step": event.step, "seconds": event.seconds, "speed": speed}
+        self._set(resting=False, **progress)
         self.stepped.emit(event.seconds, event.loss)
 
     def _on_scored(self, event: Scored) -> None:
         self._set(score=event.score, held_out=event.held_out, details=event.details)
         self.scored.emit(event)
 
+    def _on_rested(self, _: protocol.Rested) -> None:
+        self._last_step = (0.0, 0)
+        self._set(resting=True, speed=0.0)
+
     def _on_resumed(self, _: protocol.Resumed) -> None:
         self._last_step = (0.0, 0)
         self._set(state="training")
 
     def _on_finished(self, event: Finished) -> None:
-        self._set(state="ready", speed=0.0)
+        self._set(state="ready", speed=0.0, resting=False)
         if event.reason == "failed":
             self.said.emit(event.message)
         self.finished.emit(event)
@@ -179,7 +185,8 @@ class EngineClient:
         if self._engine is not None:
             self._engine.close()
             self._engine = None
-        self._set(state="dead", warm=False, speed=0.0, job="", share=0.0)
+        ended = {"warm": False, "speed": 0.0, "resting": False}
+        self._set(state="dead", job="", share=0.0, **ended)
         self.said.emit(event.message)
         if before.state in ("training", "paused", "stopping"):
             self.finished.emit(Finished("failed", event.message))

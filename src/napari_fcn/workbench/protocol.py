@@ -324,6 +324,11 @@ class Paused:
 
 
 @dataclass(frozen=True)
+class Rested:
+    """The run has learned what is annotated; it goes on by itself when that changes."""
+
+
+@dataclass(frozen=True)
 class Resumed:
     """The run goes on."""
 
@@ -469,6 +474,7 @@ Event = (
     TrainingEvent
     | Ready
     | Paused
+    | Rested
     | Resumed
     | Shown
     | JobProgress

@@ -152,12 +152,27 @@ class Run:
         except UserError as error:
             self._send(Message(str(error)))
 
+    def come_to_rest(self) -> None:
+        """Keep what was learned before no steps are taken, and tell how good it is."""
+        if self.trainer is None or not self.trainer.settled:
+            self.keep()
+        else:
+            self._pictured = time.monotonic()
+            self._tell_score(self.trainer)
+            self._save(self.trainer.best_model())
+            self._send(protocol.Rested())
+        self.refresh()
+
+    def _tell_score(self, trainer: Trainer) -> None:
+        """Score between steps."""
+        self._send(trainer.score(self._seconds))
+
     def refresh(self) -> None:
         """Take over what was annotated since the last step."""
-        painted, self.painted = self.painted, []
         trainer, command = self.trainer, self._command
-        if not painted or trainer is None or self._restart:
+        if not self.painted or trainer is None or self._restart:
             return
+        painted, self.painted = self.painted, []
         keys = [i.key for i in command.images]
         strokes = [p for p in painted if isinstance(p, protocol.Painted)]
         others = [p for p in painted if isinstance(p, protocol.Annotated)]
@@ -187,6 +202,8 @@ class Run:
                 samples_in(item.image, command.region)
             )
         trainer.refresh(changed)
+        if trainer.settled:  # what is for testing only is not learned, but it scores
+            self._tell_score(trainer)
         if self._new_classes(trainer, strokes, keys):
             self._begin_again()
 

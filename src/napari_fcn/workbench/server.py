@@ -212,9 +212,8 @@ class Server:
         self._pump()
         self._show()
         self._jobs_of_a_run()
-        if run.rests:
-            run.keep()
-            run.refresh()
+        if run.rests and not run.cancel.cancelled:
+            run.come_to_rest()
         while run.rests and not run.cancel.cancelled:
             worked = self._show()
             self._jobs_of_a_run()

@@ -27,6 +27,8 @@ class Status:
         Training time.
     speed : float
         Steps per second.
+    resting : bool
+        Whether all that is annotated is learned, and it waits for more.
     score : float, optional
         Mean Dice coefficient of the classes.
     held_out : bool
@@ -45,6 +47,7 @@ class Status:
     step: int = 0
     seconds: float = 0.0
     speed: float = 0.0
+    resting: bool = False
     score: float | None = None
     held_out: bool = True
     details: dict[str, float] = field(default_factory=dict)
