@@ -10,6 +10,7 @@ from benchmarks.report import RESULTS, Report
 
 BENCHMARKS = {
     "training": "speed of a training step and of the live prediction",
+    "prediction": "speed of a prediction with all that shipped weights come with",
     "patches": "one pass of the patch classifier against its sliding window",
     "networks": "all networks on membranes at equal time",
     "strokes": "accuracy from few strokes against random forests",
