@@ -408,16 +408,13 @@ class Trainer:
             group["lr"] = self.config.learning_rate * factor
 
     def _say_if_settled(self, settling: float) -> None:
-        """Tell when waiting does not help any more, and when it does again."""
-        settled = settling <= FLOOR
-        if settled == self._settled:
-            return
-        self._settled = settled
-        self._say(
-            "What you painted is learned. Paint where the prediction is wrong, or stop."
-            if settled
-            else "Learning from what you painted now."
-        )
+        """Tell when waiting does not help any more."""
+        before, self._settled = self._settled, settling <= FLOOR
+        if self._settled and not before:
+            self._say(
+                "What you painted is learned. Paint where the prediction is wrong, "
+                "or stop."
+            )
 
     @property
     def settled(self) -> bool:

@@ -142,6 +142,8 @@ class EngineClient:
             latest = (event.step - before) / (now - then)
             speed = _SMOOTH * speed + (1 - _SMOOTH) * latest if speed else latest
         self._last_step = (now, event.step)
+        if self.status.resting:  # what was said of that is not true any more
+            self.said.emit("")
         progress = {"step": event.step, "seconds": event.seconds, "speed": speed}
         self._set(resting=False, **progress)
         self.stepped.emit(event.seconds, event.loss)
