@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from napari_fcn.config import classes_from_values
 from napari_fcn.data.annotations import Annotations, LabelledImage
 from napari_fcn.data.axes import Axes
-from napari_fcn.data.crops import BlockCache, CropSampler
+from napari_fcn.data.crops import BlockCache, CropSampler, fingerprint
 from napari_fcn.data.normalisation import Normalisation
 from napari_fcn.data.source import ImageSource
 from napari_fcn.errors import UserError
@@ -330,3 +330,39 @@ def test_where_too_many_crops_would_be_needed_the_classes_take_turns():
     assert len(found) == 5
     assert sum((t == 1).any() for t in found) == 1
     assert {len(list(sampler(labels).cover((16, 16), n))) for n in (1, 9)} == {1, 9}
+
+
+def test_crops_anywhere_are_of_painted_samples_in_turn_and_leave_the_others_alone():
+    labels = np.zeros((6, 64, 64), np.uint8)
+    labels[1, 5:8, 5:8], labels[4, 50:60, 50:60] = 1, 2
+    plain, looked = (sampler(labels, names="ZYX") for _ in range(2))
+    found = list(looked.anywhere((16, 16), 8, seed=3))
+    sections = [round(float(crop[0, 0, 0] * labels.size)) // 64**2 for crop in found]
+    assert sorted(sections[:2]) == [1, 4]
+    assert sections == sections[:2] * 4
+    again = looked.anywhere((16, 16), 8, seed=3)
+    assert all(map(np.array_equal, found, again))
+    assert np.array_equal(looked.draw(3, (16, 16)).image, plain.draw(3, (16, 16)).image)
+
+
+def test_an_image_no_larger_than_a_crop_is_seen_once():
+    labels = np.zeros((20, 24), np.uint8)
+    labels[3, 4] = 1
+    assert [c.shape for c in sampler(labels).anywhere((32, 32), 5, seed=0)] == [
+        (1, 32, 32)
+    ]
+
+
+def test_a_fingerprint_tells_whether_the_same_pixels_are_learned_from():
+    labels = far_apart()
+    moved, other_class = labels.copy(), labels.copy()
+    moved[290, 310:312] = 0, 3
+    other_class[290, 310] = 2
+
+    def of(array):
+        source = ImageSource(numbered(array.shape), Axes.of("YX"), 2)
+        item = LabelledImage(source, array)
+        return fingerprint(Annotations([item], CLASSES, held_out=0.0))
+
+    assert of(labels) == of(labels.copy())
+    assert len({of(labels), of(moved), of(other_class)}) == 3

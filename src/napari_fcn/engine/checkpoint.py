@@ -68,10 +68,7 @@ class Checkpoint:
             If the weights do not fit the network they are said to be of.
         """
         network = build_network(self.config.network)
-        try:
-            network.load_state_dict(self.part("average"))
-        except RuntimeError as error:
-            raise _damaged("the checkpoint") from error
+        self._fill(network, "average")
         return Model(self.config, in_fast_layout(network, self.config.network.ndim))
 
     def unpack(
@@ -84,17 +81,21 @@ class Checkpoint:
         UserError
             If the weights do not fit the network they are said to be of.
         """
-        try:
-            network.load_state_dict(self.part("network"))
-            average.load_state_dict(self.part("average"))
-        except RuntimeError as error:
-            raise _damaged("the checkpoint") from error
+        self._fill(network, "network")
+        self._fill(average, "average")
         state: dict[int, dict[str, torch.Tensor]] = {}
         for key, tensor in self.part("optimiser").items():
             number, name = key.split(".")
             state.setdefault(int(number), {})[name] = tensor
         groups = optimiser.state_dict()["param_groups"]
         optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+    def _fill(self, network: nn.Module, part: str) -> None:
+        """Give a network the weights of a part."""
+        try:
+            network.load_state_dict(self.part(part))
+        except RuntimeError as error:
+            raise _damaged("the checkpoint") from error
 
     def save(self, path: Path) -> None:
         """Write to a ``.safetensors`` file, atomically.

@@ -9,9 +9,9 @@ import torch
 from napari_fcn.engine.device import free_cache, is_out_of_memory
 from napari_fcn.engine.head_solver import much_changed
 from napari_fcn.engine.solved_head import (
+    PENALTY,
     solve_logistic,
     suited_penalty,
-    trusted,
     with_unseen,
 )
 from napari_fcn.engine.tasks.base import Look
@@ -171,10 +171,12 @@ class PhotoSolver:
         there, indices = classes.unique(return_inverse=True)
         if len(there) < 2:
             return None
-        penalty = _STRICTER * suited_penalty(indices)
-        solved = solve_logistic(features[0], indices, penalty, _LEAST_DEVIATION)
+        penalty = suited_penalty(indices)
+        solved = solve_logistic(
+            features[0], indices, _STRICTER * penalty, _LEAST_DEVIATION
+        )
         weight, bias = with_unseen(*solved, there, number)
-        return weight, bias, trusted(indices)
+        return weight, bias, PENALTY / penalty
 
     def _shares(
         self, classifier: PhotoClassifier, crop: Sequence[int], augment: Augmenter

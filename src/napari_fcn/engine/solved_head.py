@@ -157,17 +157,6 @@ def suited_penalty(classes: Tensor) -> float:
     return max(PENALTY, _WORTH / effective)
 
 
-def trusted(classes: Tensor) -> float:
-    """Return how far so many painted pixels are believed, up to 1.
-
-    Parameters
-    ----------
-    classes : Tensor
-        int64 (P,), as for `suited_precision`.
-    """
-    return PENALTY / suited_penalty(classes)
-
-
 def ridge(features: int, penalty: float = PENALTY) -> Tensor:
     """Return the precision, float64 (D, D), with which all D weights count alike."""
     return penalty * torch.eye(features, dtype=torch.float64)

@@ -144,8 +144,7 @@ class EngineClient:
         self._last_step = (now, event.step)
         if self.status.resting:  # what was said of that is not true any more
             self.said.emit("")
-        progress = {"step": event.step, "seconds": event.seconds, "speed": speed}
-        self._set(resting=False, **progress)
+        self._set(step=event.step, seconds=event.seconds, speed=speed, resting=False)
         self.stepped.emit(event.seconds, event.loss)
 
     def _on_scored(self, event: Scored) -> None:
@@ -187,8 +186,7 @@ class EngineClient:
         if self._engine is not None:
             self._engine.close()
             self._engine = None
-        ended = {"warm": False, "speed": 0.0, "resting": False}
-        self._set(state="dead", job="", share=0.0, **ended)
+        self._set(state="dead", warm=False, speed=0.0, resting=False, job="", share=0.0)
         self.said.emit(event.message)
         if before.state in ("training", "paused", "stopping"):
             self.finished.emit(Finished("failed", event.message))

@@ -222,15 +222,7 @@ class Task(ABC):
     def crops_anywhere(
         self, crop: Sequence[int], most: int
     ) -> Iterator[NDArray[np.float32]]:
-        """Read crops (C, *crop) at random places of what is annotated somewhere.
-
-        Parameters
-        ----------
-        crop : sequence of int
-            Edge per spatial axis.
-        most : int
-            How many at the most.
-        """
+        """Read crops at random places, as `CropSampler.anywhere` does."""
         return self._sampler.anywhere(crop, most, self.seed)
 
     def resume(self, config: ModelConfig) -> bool:
